@@ -1,0 +1,47 @@
+# make: set up and run.   make test: set up and test.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+UV_VERSION := 0.13.8
+
+# uv ignores pip's settings; a folder of wheels that pip is told to look in (a CPU build of torch, say) serves here too.
+export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
+# Compile once now instead of in every job.
+export UV_COMPILE_BYTECODE := 1
+export PATH := $(BIN):$(PATH)
+
+.PHONY: all setup test test-all lint format report bench clean
+all: setup
+	snakemake --cores $(CORES)
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: setup lint
+	pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	python tests/lint_workflow.py
+
+format: setup
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile rules
+
+report: setup
+	snakemake --report results/report.zip
+
+bench: setup
+	python tests/benchmarks/bench_probe.py
+
+clean:
+	rm -rf results .snakemake

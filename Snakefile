@@ -1,0 +1,29 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/fetch.smk"
+include: "rules/train.smk"
+include: "rules/probe.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+report: "report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        collect(
+            "results/figures/top3_{model}_{dataset}.{kind}",
+            model=MODELS,
+            dataset=DATASETS,
+            kind=["pdf", "png"],
+        ),
+        collect("results/figures/frequency_collapse_{dataset}.{kind}", dataset=DATASETS, kind=["pdf", "png"]),

@@ -1,0 +1,67 @@
+"""The chosen rows, checked before anything runs; what the rules need to name their inputs."""
+
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from discreteness.errors import InputError
+from discreteness.settings import load_settings
+from discreteness.sources import sources
+
+try:
+    MODEL_ROWS, DATASET_ROWS = load_settings(config)
+except InputError as error:
+    raise WorkflowError(str(error))
+
+MODELS = config["models"]
+DATASETS = config["datasets"]
+PROBE = config["probe"]
+
+
+wildcard_constraints:
+    model="|".join(MODEL_ROWS),
+    dataset="|".join(DATASET_ROWS),
+    shard=r"\d+",
+
+
+def model_row(*keys):
+    """Parameters taken from a model's row: only those keys, so that the others rerun nothing."""
+    return lambda wildcards: {
+        key: MODEL_ROWS[wildcards.model][key] for key in keys if key in MODEL_ROWS[wildcards.model]
+    }
+
+
+def family_sources(script):
+    """A script's sources with the module of the model's family, which is imported by name."""
+    return lambda wildcards: sources(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
+
+
+def shards():
+    """Numbers of the probing shards; a data set with fewer prompts leaves the last ones empty."""
+    return range(-(-PROBE["prompts"] // config["shard_size"]))
+
+
+def gpus():
+    """GPUs a probing job asks for: one where there is one or the configuration says so."""
+    here = shutil.which("nvidia-smi") is not None
+    return int(config["device"].startswith("cuda") or (config["device"] == "auto" and here))
+
+
+def model_memory(model):
+    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
+    return 4000 + int(2000 * MODEL_ROWS[model].get("size_gb", 0))
+
+
+def checkpoint_source(wildcards):
+    """The folder a model's files come from: the row's own, or the one it is trained in."""
+    return MODEL_ROWS[wildcards.model].get("path", f"results/training/{wildcards.model}")
+
+
+def checkpoint_files(wildcards):
+    """What a model is made of, so that replacing its weights is noticed: a folder's files or a training record."""
+    source = checkpoint_source(wildcards)
+    if "path" not in MODEL_ROWS[wildcards.model]:
+        return [f"{source}/config.json", f"{source}/training.json"]
+    return [f"{source}/config.json", *sorted(path.as_posix() for path in Path(source).glob("*.safetensors"))]

@@ -1,0 +1,51 @@
+"""Every figure from its table."""
+
+
+rule plot_top3:
+    input:
+        code=sources("plot_top3.py"),
+        style="matplotlibrc",
+        table="results/tables/top3_{model}_{dataset}.csv",
+    output:
+        pdf="results/figures/top3_{model}_{dataset}.pdf",
+        png=report(
+            "results/figures/top3_{model}_{dataset}.png",
+            caption="../report/captions/top3.rst",
+            category="Single-pass probing",
+            labels={"figure": "top 3 by position", "model": "{model}", "data": "{dataset}"},
+        ),
+    log:
+        "results/logs/plot_top3/{model}_{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_top3/{model}_{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_top3.py"
+
+
+rule plot_frequency_collapse:
+    input:
+        code=sources("plot_frequency_collapse.py"),
+        style="matplotlibrc",
+        table="results/tables/frequency_collapse_{dataset}.csv",
+    output:
+        pdf="results/figures/frequency_collapse_{dataset}.pdf",
+        png=report(
+            "results/figures/frequency_collapse_{dataset}.png",
+            caption="../report/captions/frequency_collapse.rst",
+            category="Single-pass probing",
+            labels={"figure": "collapse with distance", "model": "all", "data": "{dataset}"},
+        ),
+    log:
+        "results/logs/plot_frequency_collapse/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_frequency_collapse/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_frequency_collapse.py"

@@ -1,0 +1,60 @@
+"""Show each model a span of masks behind each prompt and keep what it predicts there."""
+
+
+rule probe:
+    input:
+        code=family_sources("probe.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+    output:
+        positions=temp("results/probe/{model}/{dataset}.shards/{shard}.positions.parquet"),
+        tokens=temp("results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet"),
+        sums=temp("results/probe/{model}/{dataset}.shards/{shard}.sums.npz"),
+        provenance=temp("results/probe/{model}/{dataset}.shards/{shard}.provenance.json"),
+    log:
+        "results/logs/probe/{model}/{dataset}.{shard}.log",
+    benchmark:
+        "results/benchmarks/probe/{model}/{dataset}.{shard}.jsonl"
+    threads: config["threads"]
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards: model_memory(wildcards.model),
+        runtime=60,
+    params:
+        row=model_row("family", "dtype", "context_length", "mask_id"),
+        probe=PROBE,
+        shard_size=config["shard_size"],
+        seed=config["seed"],
+        threads=config["threads"],
+    script:
+        "../workflow_scripts/probe.py"
+
+
+rule merge_probe:
+    input:
+        code=sources("merge_probe.py"),
+        positions=expand(
+            "results/probe/{model}/{dataset}.shards/{shard}.positions.parquet", shard=shards(), allow_missing=True
+        ),
+        tokens=expand(
+            "results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet", shard=shards(), allow_missing=True
+        ),
+        sums=expand("results/probe/{model}/{dataset}.shards/{shard}.sums.npz", shard=shards(), allow_missing=True),
+        provenance=expand(
+            "results/probe/{model}/{dataset}.shards/{shard}.provenance.json", shard=shards(), allow_missing=True
+        ),
+    output:
+        positions="results/probe/{model}/{dataset}.positions.parquet",
+        tokens="results/probe/{model}/{dataset}.tokens.parquet",
+        information="results/probe/{model}/{dataset}.information.parquet",
+        provenance="results/probe/{model}/{dataset}.provenance.json",
+    log:
+        "results/logs/merge_probe/{model}/{dataset}.log",
+    benchmark:
+        "results/benchmarks/merge_probe/{model}/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    script:
+        "../workflow_scripts/merge_probe.py"

@@ -1,0 +1,45 @@
+"""Small tidy tables, one per figure."""
+
+
+rule top3_table:
+    input:
+        code=sources("top3_table.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        positions="results/probe/{model}/{dataset}.positions.parquet",
+        tokens="results/probe/{model}/{dataset}.tokens.parquet",
+    output:
+        "results/tables/top3_{model}_{dataset}.csv",
+    log:
+        "results/logs/top3_table/{model}_{dataset}.log",
+    benchmark:
+        "results/benchmarks/top3_table/{model}_{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        example=PROBE["example"],
+    script:
+        "../workflow_scripts/top3_table.py"
+
+
+rule frequency_collapse_table:
+    input:
+        code=sources("frequency_collapse_table.py"),
+        positions=expand("results/probe/{model}/{dataset}.positions.parquet", model=MODELS, allow_missing=True),
+        information=expand("results/probe/{model}/{dataset}.information.parquet", model=MODELS, allow_missing=True),
+    output:
+        "results/tables/frequency_collapse_{dataset}.csv",
+    log:
+        "results/logs/frequency_collapse_table/{dataset}.log",
+    benchmark:
+        "results/benchmarks/frequency_collapse_table/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        models=MODELS,
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/frequency_collapse_table.py"

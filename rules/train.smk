@@ -1,0 +1,25 @@
+"""The small models: trained here, written in the published layout, used through the published models' code."""
+
+
+rule train_model:
+    input:
+        code=sources("train_model.py"),
+        prompts=lambda wildcards: f"results/prompts/{MODEL_ROWS[wildcards.model]['train']['data']}.parquet",
+    output:
+        record="results/training/{model}/training.json",
+        config="results/training/{model}/config.json",
+        weights="results/training/{model}/model.safetensors",
+    log:
+        "results/logs/train_model/{model}.log",
+    benchmark:
+        "results/benchmarks/train_model/{model}.jsonl"
+    threads: config["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
+        seed=config["seed"],
+        threads=config["threads"],
+    script:
+        "../workflow_scripts/train_model.py"

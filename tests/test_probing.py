@@ -1,0 +1,234 @@
+"""Probing: closed forms with made-up predictions, then a real network whatever the batch and shard size."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from discreteness.collapse import aggregate, collapse_point, top3
+from discreteness.denoisers import load_denoiser
+from discreteness.denoisers.mock import MockDenoiser
+from discreteness.errors import InputError
+from discreteness.probing import POSITION_COLUMNS, Sums, batches, prepare, probe, select_prompts
+
+WORDS = [f"w{i}" for i in range(8)]
+SPAN = 4
+
+
+def dataset(n: int) -> pd.DataFrame:
+    """n prompts, the i-th of which is the word i."""
+    return pd.DataFrame(
+        {
+            "prompt_id": [f"test-{i:05d}" for i in range(n)],
+            "row": range(n),
+            "prompt": [WORDS[i % len(WORDS)] for i in range(n)],
+            "answer": [f"w{i % 8} w{(i + 1) % 8}" for i in range(n)],
+            "source": "",
+        }
+    )
+
+
+def run(predict, rows, batch_tokens=10**6, top_k=3):
+    denoiser = MockDenoiser(WORDS, predict)
+    task = prepare(denoiser, rows, rows, SPAN, top_k)
+    return probe(denoiser, task, SPAN, top_k, batch_tokens)
+
+
+def uniform(ids, queries):
+    return torch.zeros(len(queries), len(WORDS) + 2)
+
+
+def copy_prompt(ids, queries):
+    return 1000.0 * torch.nn.functional.one_hot(ids[queries[:, 0], 0], len(WORDS) + 2)
+
+
+def test_uniform_predictions():
+    positions, tokens, sums = run(uniform, dataset(8))
+    assert np.allclose(positions["entropy"], math.log(10))
+    assert np.allclose(positions["entropy_without_eos"], math.log(8))
+    assert np.allclose(positions["top1_probability"], 0.1)
+    assert np.allclose(positions["eos_probability"], 0.1)
+    assert np.allclose(positions["answer_logprob"], -math.log(10))
+    assert np.allclose(positions["js_next"].dropna(), 0, atol=1e-6)
+    assert np.allclose(tokens["probability"], 0.1)
+    assert np.allclose(sums.information()["prompt_information"], 0, atol=1e-6)
+
+
+def test_each_prompt_its_own_token():
+    """Certain predictions that name the prompt carry all there is to know: ln n."""
+    positions, tokens, sums = run(copy_prompt, dataset(8))
+    assert np.allclose(positions["entropy"], 0)
+    information = sums.information()
+    full = information[information["left_out"] == -1]
+    assert np.allclose(full["prompt_information"], math.log(8))
+    for _, group in information.groupby("left_out"):
+        assert np.allclose(group["prompt_information"], np.log(group["prompts"]))
+    first = tokens[(tokens["rank"] == 1) & (tokens["position"] == 0)]
+    assert list(first["token"]) == [WORDS[i] for i in range(8)]
+
+
+def test_predictions_that_ignore_the_prompt_carry_nothing():
+    def same(ids, queries):
+        return torch.linspace(0, 3, len(WORDS) + 2).expand(len(queries), -1)
+
+    assert np.allclose(run(same, dataset(8))[2].information()["prompt_information"], 0, atol=1e-6)
+
+
+def test_distance_to_the_priors():
+    """Predicting the smoothed unigram itself has no divergence from it."""
+    rows = dataset(8)
+    denoiser = MockDenoiser(WORDS, uniform)
+    task = prepare(denoiser, rows, rows, SPAN, 3)
+    positions, _, _ = run(lambda ids, queries: task.log_unigram.expand(len(queries), -1), rows)
+    assert np.allclose(positions["kl_unigram"], 0, atol=1e-6)
+    counts = np.array([3.0] * 8 + [17.0, 1.0])  # 2 of each word, 16 of padding, plus one
+    assert np.allclose(task.log_unigram.exp().numpy(), counts / counts.sum(), atol=1e-6)
+    assert np.allclose(task.log_unigram_without_eos.exp().numpy()[:8], 1 / 8, atol=1e-6)
+
+
+def test_reference_tokens_are_padded():
+    positions, _, _ = run(uniform, dataset(2))
+    assert list(positions["answer_token"]) == ["w0", "w1", "<eos>", "<eos>", "w1", "w2", "<eos>", "<eos>"]
+    assert list(positions.columns) == POSITION_COLUMNS
+
+
+def test_batches_respect_the_budget_and_lose_nothing():
+    lengths = [3, 50, 8, 9, 10, 10, 49, 3]
+    found = list(batches(lengths, 40))
+    assert sorted(index for batch in found for index in batch) == list(range(8))
+    for batch in found:
+        longest = max(lengths[index] for index in batch)
+        assert len(batch) == 1 or len(batch) * longest <= 40
+        assert min(lengths[index] for index in batch) >= 0.8 * longest
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return load_denoiser({"family": "llada", "path": tiny.write(tmp_path_factory.mktemp("tiny"))}, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def questions():
+    """Prompts of many lengths."""
+    frame = dataset(24)
+    words = ["cat", "dog", "runs", "fast", "the", "blue"]
+    frame["prompt"] = [" ".join(words[(i * j) % 6] for j in range(1, 2 + i % 11)) for i in range(24)]
+    frame["answer"] = ["the cat runs .", "a dog sleeps", "red"] * 8
+    return frame
+
+
+def test_equal_whatever_the_batch_size(network, questions):
+    task = prepare(network, questions, questions, 16, 3)
+    one = probe(network, task, 16, 3, batch_tokens=1)
+    for size in (100, 10**6):
+        many = probe(network, task, 16, 3, batch_tokens=size)
+        for a, b in zip(one[:2], many[:2], strict=True):
+            numbers = a.select_dtypes("number").columns
+            assert np.allclose(a[numbers], b[numbers], atol=1e-5, equal_nan=True)
+            assert a.drop(columns=numbers).equals(b.drop(columns=numbers))
+        assert np.allclose(one[2].probability, many[2].probability, atol=1e-5)
+
+
+def test_equal_whatever_the_shard_size(network, questions):
+    whole = prepare(network, questions, questions, 16, 3)
+    positions, tokens, sums = probe(network, whole, 16, 3, 400)
+    parts = []
+    for start in range(0, 24, 7):
+        mine = questions.iloc[start : start + 7].reset_index(drop=True)
+        parts.append(probe(network, prepare(network, questions, mine, 16, 3), 16, 3, 400))
+    joined = pd.concat([part[0] for part in parts], ignore_index=True)
+    numbers = positions.select_dtypes("number").columns
+    assert np.allclose(positions[numbers], joined[numbers], atol=1e-5, equal_nan=True)
+    assert list(joined["prompt_id"]) == list(positions["prompt_id"])
+    total = sum((part[2] for part in parts[1:]), parts[0][2])
+    assert np.allclose(total.information(), sums.information(), atol=1e-5)
+
+
+def test_an_empty_shard_is_no_error(network, questions):
+    task = prepare(network, questions, questions.iloc[:0], 16, 3)
+    positions, tokens, sums = probe(network, task, 16, 3, 400)
+    assert len(positions) == len(tokens) == sums.prompts.sum() == 0
+
+
+def test_a_prompt_that_does_not_fit(network, questions):
+    long = questions.assign(prompt=["cat " * 60, *questions["prompt"][1:]])
+    with pytest.raises(InputError, match=r"prompt test-00000: 62 tokens and a span of 16 exceed .* 64 tokens"):
+        prepare(network, long, long, 16, 3)
+
+
+def test_too_many_top_tokens(network, questions):
+    with pytest.raises(InputError, match="probe.top_k = 1000"):
+        prepare(network, questions, questions, 16, 1000)
+
+
+def test_non_finite_predictions_name_the_prompt():
+    def broken(ids, queries):
+        logits = uniform(ids, queries)
+        logits[queries[:, 0] == 1] = torch.nan
+        return logits
+
+    with pytest.raises(InputError, match=r"non-finite logits at row 1, position 1.*test-00000, test-00001"):
+        run(broken, dataset(2))
+
+
+def test_chosen_prompts_are_seeded_and_hold_the_example():
+    rows = dataset(50)
+    chosen = select_prompts(rows, 10, example=7, seed=0)
+    assert len(chosen) == 10 and 7 in set(chosen["row"]) and chosen["row"].is_monotonic_increasing
+    assert chosen.equals(select_prompts(rows.sample(frac=1, random_state=1), 10, 7, 0))
+    assert not chosen.equals(select_prompts(rows, 10, 7, 1))
+    assert len(select_prompts(rows, 99, 7, 0)) == 50
+    with pytest.raises(InputError, match="probe.example = 50"):
+        select_prompts(rows, 10, 50, 0)
+
+
+def test_aggregates():
+    """A model that names the prompt at position 0 and says EOS afterwards."""
+
+    def collapse(ids, queries):
+        first = queries[:, 1] == 1
+        eos = torch.full_like(ids[queries[:, 0], 0], len(WORDS))
+        return 1000.0 * torch.nn.functional.one_hot(torch.where(first, ids[queries[:, 0], 0], eos), len(WORDS) + 2)
+
+    rows = dataset(8)
+    positions, tokens, sums = run(collapse, rows)
+    table = aggregate(positions, sums.information(), seed=0)
+
+    def value(statistic, position, **where):
+        match = table[(table["statistic"] == statistic) & (table["position"] == position)]
+        for column, wanted in where.items():
+            match = match[match[column] == wanted]
+        return match["value"].item()
+
+    assert value("prompt_information", 0) == pytest.approx(math.log(8))
+    assert value("prompt_information", 1) == pytest.approx(0)
+    assert value("class_share", 0, variant="all", token_class="content") == 1
+    assert value("class_share", 3, variant="all", token_class="special") == 1
+    shares = table[(table["statistic"] == "class_share") & (table["variant"] == "without_eos")]
+    assert np.allclose(shares.groupby("position")["value"].sum(), 1)
+    assert value("eos_probability", 1) == pytest.approx(1)
+    point = table[table["statistic"] == "collapse_point"]
+    assert point["value"].item() == 1 and point["position"].isna().all()
+    assert value("usable_information", 0) > 0
+    assert (table["prompts"] == 8).all()
+    example = top3(tokens, positions, rows.iloc[2])
+    assert len(example) == SPAN * 3 and (example["prompt"] == "w2").all()
+    assert example.loc[example["rank"] == 1, "token"].tolist() == ["w2", "<eos>", "<eos>", "<eos>"]
+
+
+def test_collapse_point():
+    assert collapse_point([2.0, 1.0, 0.1, 0.3, 0.1, 0.0]) == 4
+    assert collapse_point([1.0, 1.0]) is None
+    assert collapse_point([1.0, 0.05]) == 1
+
+
+def test_sums_add_up():
+    a, b = Sums.empty(2, 3), Sums.empty(2, 3)
+    a.add(1, np.full((2, 3), 1 / 3), np.full(2, math.log(3)))
+    b.add(4, np.eye(3)[:2], np.zeros(2))
+    both = (a + b).information()
+    assert both[both["left_out"] == -1]["prompts"].tolist() == [2, 2]
+    assert set(both["left_out"]) == {-1, 1, 4}

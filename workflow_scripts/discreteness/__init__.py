@@ -1,0 +1,1 @@
+"""Measure what discreteness costs diffusion language models (after arXiv 2512.22630)."""

@@ -1,0 +1,53 @@
+"""Put a model where the workflow looks for it: files linked, hashes recorded and compared with the row's."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from tqdm import tqdm
+
+from discreteness.denoisers.checkpoints import weight_files
+from discreteness.errors import InputError
+from discreteness.io import write_json
+
+# The only files of a checkpoint that are used; code and pickled weights are not among them.
+TEXT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def link_checkpoint(source: Path, target: Path, expected: dict[str, str], origin: dict) -> None:
+    """Link the used files of the checkpoint folder `source` into `target` and record them in `provenance.json`.
+
+    expected: file name -> SHA-256 that the model's row states; origin: further facts to record (where it is from).
+    Raises InputError when a stated hash differs or the file is missing; the target is complete once the provenance,
+    written last, is there.
+    """
+    if not source.is_dir():
+        raise InputError(f"{source}: no such folder")
+    files = [source / name for name in TEXT_FILES if (source / name).is_file()] + weight_files(source)
+    found = {path.name: sha256(path) for path in tqdm(files, desc="checking", unit="file")}
+    for name, digest in expected.items():
+        if found.get(name) != digest:
+            raise InputError(f"{source / name}: sha256 is {found.get(name, 'missing')}, the model's row says {digest}")
+    target.mkdir(parents=True, exist_ok=True)
+    for path in files:
+        link = target / path.name
+        link.unlink(missing_ok=True)
+        os.symlink(path.resolve(), link)
+    write_json({**origin, "sha256": found}, target / "provenance.json")

@@ -1,0 +1,62 @@
+"""Every column of every Parquet table, defined once: its type and what it means. Information is in nats."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class Column(NamedTuple):
+    """Type and one-line meaning of a column."""
+
+    type: pa.DataType
+    comment: str
+
+
+def _text(comment: str) -> Column:
+    return Column(pa.string(), comment)
+
+
+def _whole(comment: str) -> Column:
+    return Column(pa.int32(), comment)
+
+
+def _real(comment: str) -> Column:
+    return Column(pa.float32(), comment)
+
+
+COLUMNS: dict[str, Column] = {
+    # prompts
+    "prompt_id": _text("data set name and row number; the key of every random draw"),
+    "row": _whole("row number in the source"),
+    "prompt": _text("what the user asks"),
+    "answer": _text("the reference answer"),
+    "source": _text("where the row was taken from"),
+    # probe: positions
+    "position": _whole("distance from the prompt's end, in tokens; the first mask is 0"),
+    "entropy": _real("entropy of the predicted distribution, nats"),
+    "entropy_without_eos": _real("the same after removing special tokens and renormalising, nats"),
+    "top1_probability": _real("probability of the most probable token"),
+    "top1_probability_without_eos": _real("the same after removing special tokens and renormalising"),
+    "eos_probability": _real("total probability of the tokens that end or pad an answer"),
+    "top1_token_id": _whole("most probable token"),
+    "top1_class": _text("class of the most probable token"),
+    "top1_class_without_eos": _text("class of the most probable token that is not special"),
+    "answer_token_id": _whole("the reference answer's token, padded with the end-of-sequence token"),
+    "answer_token": _text("that token's text"),
+    "answer_logprob": _real("log-probability of that token, nats"),
+    "positional_logprob": _real("its log-probability under the positional unigram of the other answers, nats"),
+    "kl_unigram": _real("KL from the unigram distribution of the reference answers with padding, nats"),
+    "kl_unigram_without_eos": _real("KL from their unigram without special tokens, both renormalised, nats"),
+    "js_next": _real("Jensen-Shannon divergence from the next position's distribution, nats; NaN at the last"),
+    "js_far": _real("Jensen-Shannon divergence from the position half a span away, nats"),
+    # probe: tokens
+    "rank": _whole("1 is the most probable token"),
+    "token_id": _whole("id in the model's vocabulary"),
+    "token": _text("the token's text, a leading space kept"),
+    "probability": _real("predicted probability"),
+    "token_class": _text("content, function, punctuation, number or special"),
+    # probe: prompt information
+    "left_out": _whole("prompt group left out (delete-one-group jackknife); -1 keeps all"),
+    "prompt_information": _real("I(prompt; token) at this position: mean KL from the mean prediction, nats"),
+    "prompts": _whole("number of prompts"),
+}

@@ -1,0 +1,32 @@
+"""Load any supported model as a denoiser. One module per model family, imported only when asked for."""
+
+from importlib import import_module
+from pathlib import Path
+
+from discreteness.errors import InputError
+
+FAMILIES = ("llada",)
+DTYPES = ("float32", "bfloat16")
+
+
+def load_denoiser(row: dict, device: str = "auto"):
+    """The denoiser of a model row.
+
+    row: `family` (one of FAMILIES), `path` (a checkpoint folder in the Hugging Face layout), optionally `dtype`
+    (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `mask_id`.
+    device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU when there is one).
+    Raises InputError with one line for an unknown family or dtype and for every defect of the checkpoint.
+    """
+    import torch
+
+    family, dtype = row.get("family"), row.get("dtype", "float32")
+    if family not in FAMILIES:
+        raise InputError(f"family: {family!r} is unknown (expected {' or '.join(FAMILIES)})")
+    if dtype not in DTYPES:
+        raise InputError(f"dtype: {dtype!r} is unknown (expected {' or '.join(DTYPES)})")
+    if not row.get("path"):
+        raise InputError("path: the model row names no checkpoint folder")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    module = import_module(f"discreteness.denoisers.{family}")
+    return module.load(row, Path(row["path"]), torch.device(device), getattr(torch, dtype))

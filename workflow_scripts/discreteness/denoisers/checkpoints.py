@@ -1,0 +1,119 @@
+"""Reading a checkpoint folder: JSON and safetensors only, every claim checked before a byte of weight is used."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from discreteness.errors import InputError
+
+Rename = Callable[[str], str]
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object from a checkpoint file; InputError when it is missing or malformed."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that make up a checkpoint, sorted; those the index names where there is an index.
+
+    Pickled weights are never read: a folder that has only those is refused.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        for name in names:
+            if Path(name).name != name:
+                raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this folder")
+    else:
+        names = sorted(path.name for path in folder.glob("*.safetensors"))
+    files = [folder / name for name in names]
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: named by the index but missing")
+    if not files:
+        pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        found = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else ""
+        raise InputError(f"{folder}: no *.safetensors weights{found}")
+    return files
+
+
+def read_shapes(folder: Path) -> dict[str, tuple[Path, tuple[int, ...]]]:
+    """Tensor name -> (file, shape) from the files' headers, which safetensors checks against the file's length."""
+    shapes: dict[str, tuple[Path, tuple[int, ...]]] = {}
+    for path in weight_files(folder):
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 (not a mapping)
+                    if name in shapes:
+                        raise InputError(f"{path}: tensor {name!r} is also in {shapes[name][0].name}")
+                    shapes[name] = (path, tuple(file.get_slice(name).get_shape()))
+        except SafetensorError as error:
+            raise InputError(f"{path}: not a valid safetensors file ({error})") from None
+    return shapes
+
+
+def _one_line(names: set[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]], rename: Rename) -> dict[str, tuple[Path, str]]:
+    """Match a checkpoint's tensors with the model's: the same names after `rename`, the same shapes, none left over.
+
+    Returns model name -> (file, name in the file).
+    """
+    found: dict[str, tuple[Path, str]] = {}
+    shapes = read_shapes(folder)
+    for name, (path, _) in shapes.items():
+        found[rename(name)] = (path, name)
+    if missing := expected.keys() - found.keys():
+        raise InputError(f"{folder}: the checkpoint lacks {_one_line(missing)}")
+    if extra := found.keys() - expected.keys():
+        raise InputError(
+            f"{folder}: tensors the architecture has no place for: {_one_line({found[n][1] for n in extra})}"
+        )
+    for target, (path, name) in found.items():
+        if shapes[name][1] != expected[target]:
+            raise InputError(
+                f"{path}: tensor {name!r} has shape {list(shapes[name][1])}, config.json says {list(expected[target])}"
+            )
+    return found
+
+
+def load_tensors(found: dict[str, tuple[Path, str]], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Read the matched tensors in `dtype`, file by file. Raises InputError for values that are not finite."""
+    tensors: dict[str, torch.Tensor] = {}
+    for path in sorted({path for path, _ in found.values()}):
+        with safe_open(path, framework="pt") as file:
+            for target, (source, name) in found.items():
+                if source == path:
+                    tensors[target] = file.get_tensor(name).to(dtype)
+    return tensors
+
+
+def read_config(folder: Path, refuse: dict[str, tuple]) -> dict:
+    """config.json as a plain mapping, after refusing settings the loader cannot express.
+
+    refuse: key -> the values that can be expressed; a missing key is fine.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    path = folder / "config.json"
+    config = read_json(path)
+    for key, allowed in refuse.items():
+        if key in config and config[key] not in allowed:
+            wanted = " or ".join(map(repr, allowed))
+            raise InputError(f"{path}: {key} = {config[key]!r} is not supported (expected {wanted})")
+    return config

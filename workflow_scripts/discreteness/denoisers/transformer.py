@@ -1,0 +1,123 @@
+"""A denoiser made of a transformers backbone and an output head that sees queried positions only."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
+
+from discreteness.denoisers.base import Denoiser, check_finite
+from discreteness.denoisers.checkpoints import Rename, check_shapes, load_tensors
+from discreteness.errors import InputError
+
+HEAD = "lm_head.weight"
+FLOAT32_ROTARY = "sdpa_float32_rotary"
+
+
+class TransformerDenoiser(Denoiser):
+    """Bidirectional backbone (B, L) -> (B, L, d), float32 head (V, d) applied at the queries, softmax in float32.
+
+    shift: the prediction for position i is read at i - 1 (position 0 at 0), as Dream's checkpoints were trained.
+    """
+
+    def __init__(
+        self,
+        backbone: PreTrainedModel,
+        head: torch.Tensor,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        mask_id: int,
+        eos_ids: tuple[int, ...],
+        context_length: int,
+        shift: bool = False,
+    ):
+        self.corruption = "mask"
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.head = head.float()
+        self.tokenizer = tokenizer
+        self.mask_id = mask_id
+        self.eos_ids = eos_ids
+        self.vocab_size = head.shape[0]
+        self.context_length = context_length
+        self.shift = int(shift)
+        self.device = head.device
+        unused = range(len(tokenizer), self.vocab_size)
+        self.special_ids = tuple(sorted({*tokenizer.all_special_ids, *eos_ids, mask_id, *_added(tokenizer), *unused}))
+
+    @torch.inference_mode()
+    def log_probs(self, token_ids, attention_mask, queries):
+        """See `Denoiser.log_probs`."""
+        queries = queries.to(self.device)
+        mask = None if attention_mask is None else attention_mask.to(self.device)
+        if mask is not None and mask.all():
+            mask = None  # without padding, the fused attention kernel needs no mask
+        hidden = self.backbone(
+            input_ids=token_ids.to(self.device), attention_mask=mask, use_cache=False
+        ).last_hidden_state  # (B, L, d)
+        rows, positions = queries.unbind(-1)
+        hidden = hidden[rows, (positions - self.shift).clamp(min=0)]  # (Q, d)
+        logits = hidden.float() @ self.head.T  # (Q, V)
+        check_finite(logits, queries)
+        return torch.log_softmax(logits, -1)
+
+
+def _added(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of control tokens that a tokenizer adds to its vocabulary without naming their role."""
+    return [id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special]
+
+
+def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, rename: Rename, dtype, device):
+    """Instantiate `model_class(config)` without weights and fill it from a checkpoint folder.
+
+    Every parameter and persistent buffer is taken from the files, or loading is refused; nothing is initialised here.
+    rename: checkpoint name -> name in the backbone, or `lm_head.weight` for the output head.
+    Returns (backbone, head (V, d) float32); the head is the embedding where `config.tie_word_embeddings`.
+    """
+    config.is_causal = False
+    with torch.device("meta"):
+        backbone = model_class(config)
+    expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+    if not config.tie_word_embeddings:
+        expected[HEAD] = (config.vocab_size, config.hidden_size)
+    tensors = load_tensors(check_shapes(folder, expected, rename), dtype)
+    head = tensors.pop(HEAD) if HEAD in tensors else tensors["embed_tokens.weight"]
+    backbone.load_state_dict(tensors, strict=True, assign=True)
+    # The rotary frequencies are computed, not stored; on the meta device they have no values.
+    backbone.rotary_emb = type(backbone.rotary_emb)(config)
+    for module in backbone.modules():
+        if hasattr(module, "is_causal"):
+            module.is_causal = False
+    left = [name for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()] if tensor.is_meta]
+    if left:
+        raise InputError(f"{folder}: no values for {left[0]}")
+    return backbone.to(device), head.float().to(device)
+
+
+class Float32Rotary(nn.Module):
+    """Keep a rotary embedding's cos and sin in float32 whatever the weights' dtype, as LLaDA computes them."""
+
+    def __init__(self, rotary: nn.Module):
+        super().__init__()
+        self.rotary = rotary
+
+    def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (B, L, d), position_ids (B, L) -> cos, sin, float32."""
+        return self.rotary(x.float(), position_ids)
+
+
+def _attention_float32_rotary(module, query, key, value, attention_mask, **kwargs):
+    """Fused attention after casting the rotated queries and keys back to the weights' dtype."""
+    sdpa = AttentionInterface()["sdpa"]
+    return sdpa(module, query.to(value.dtype), key.to(value.dtype), value, attention_mask, **kwargs)
+
+
+AttentionInterface.register(FLOAT32_ROTARY, _attention_float32_rotary)
+AttentionMaskInterface.register(FLOAT32_ROTARY, sdpa_mask)
+
+
+def rotate_in_float32(backbone: PreTrainedModel) -> None:
+    """Switch a Llama-like backbone to float32 rotation of queries and keys (no effect on a float32 model)."""
+    backbone.rotary_emb = Float32Rotary(backbone.rotary_emb)
+    backbone.config._attn_implementation = FLOAT32_ROTARY

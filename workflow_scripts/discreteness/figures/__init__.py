@@ -1,0 +1,1 @@
+"""The figures: each draws one tidy table and knows nothing of files."""

@@ -1,0 +1,212 @@
+"""How predictions collapse with distance from the prompt: every aggregate over prompts, by position."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.lines import Line2D
+
+from discreteness import plotting
+from discreteness.plotting import CLASS_COLOURS, MODEL_COLOURS, SMALL, WIDTH, band
+
+COLUMNS = "model dataset position statistic variant token_class value low high prompts".split()
+BITS = np.log(2)  # nats a bit
+VARIANTS = {"all": "all tokens", "without_eos": "special tokens removed"}
+GUIDE = {"color": "#888888", "linewidth": 0.7, "zorder": 0}
+
+
+def curve(table: pd.DataFrame, model: str, statistic: str, variant: str | None = None) -> pd.DataFrame:
+    """Rows of one statistic of one model in order of position; `variant` None takes the full distribution."""
+    rows = table[(table["model"] == model) & (table["statistic"] == statistic)]
+    wanted = ["", "all"] if variant is None else [variant]
+    return rows[rows["variant"].isin(wanted)].sort_values("position")
+
+
+def class_shares(table: pd.DataFrame, model: str, variant: str) -> pd.DataFrame:
+    """Share of each class (columns, in their fixed order) at each position (rows)."""
+    rows = curve(table, model, "class_share", variant)
+    shares = rows.pivot(index="position", columns="token_class", values="value")
+    return shares.reindex(columns=list(CLASS_COLOURS)).fillna(0.0)
+
+
+def draw_frequency_collapse(table: pd.DataFrame) -> Figure:
+    """Draw the aggregates of a data set's table (columns `COLUMNS`), models in the table's order."""
+    table = table.assign(variant=table["variant"].fillna(""))
+    models = list(dict.fromkeys(table["model"]))
+    span = int(table["position"].max()) + 1
+    # Several models need a second row of shares and a longer legend in the panel below it.
+    heights = [1.4, 1.6, 1.45] if len(models) == 1 else [2.1, 1.95, 1.45]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 1.0), layout="constrained")
+    grid = figure.add_gridspec(3, 1, height_ratios=heights)
+    _draw_shares(figure, grid[0], table, models, span)
+    middle = grid[1].subgridspec(1, 2, width_ratios=[2, 1.15])
+    _draw_information(figure.add_subplot(middle[0]), table, models, span)
+    _draw_entropy(figure.add_subplot(middle[1]), table, models, span)
+    last = grid[2].subgridspec(1, 3)
+    _draw_probabilities(figure.add_subplot(last[0]), table, models, span)
+    _draw_divergence(figure.add_subplot(last[1]), table, models, span)
+    _draw_homogenisation(figure.add_subplot(last[2]), table, models, span)
+    return figure
+
+
+def _colours(models: list[str]) -> dict[str, str]:
+    """A colour a model; a single one needs none and is black."""
+    if len(models) == 1:
+        return {models[0]: "#111111"}
+    return {model: MODEL_COLOURS[i % len(MODEL_COLOURS)] for i, model in enumerate(models)}
+
+
+def _draw_shares(figure: Figure, place: SubplotSpec, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """Class of the first choice as stacked areas, with and without special tokens: a column a model."""
+    single = len(models) == 1
+    grid = place.subgridspec(1, 2) if single else place.subgridspec(2, len(models))
+    for column, model in enumerate(models):
+        for row, (variant, name) in enumerate(VARIANTS.items()):
+            axes = figure.add_subplot(grid[0, row] if single else grid[row, column])
+            shares = class_shares(table, model, variant)
+            axes.stackplot(
+                shares.index,
+                shares.to_numpy().T,
+                colors=list(CLASS_COLOURS.values()),
+                edgecolor="white",
+                linewidth=0.3,
+            )
+            bottom, left = single or row == 1, (row if single else column) == 0
+            plotting.log_position_axis(axes, span, labels=bottom)
+            axes.set_ylim(0, 1)
+            axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"] if left else [""] * 3)
+            if left:
+                axes.set_ylabel("share of prompts" if single else "\n".join(name.rsplit(" ", 1)))
+            if bottom:
+                axes.set_xlabel("position")
+            letter = "a" if (row, column) == (0, 0) else ""
+            if single:
+                plotting.panel_letter(axes, letter, "Class of the most probable token: " + name if letter else name)
+            elif row == 0:
+                plotting.panel_letter(axes, letter, plotting.fit_text(model, 440 / len(models) - 14, 7.5))
+    handles = plotting.class_handles(list(table["token_class"]))
+    about = f"{table['dataset'].iloc[0]}, {int(table['prompts'].max())} prompts"
+    title = plotting.printable(f"{models[0]} on {about}" if single else f"{about}: class of the most probable token")
+    size = {"handlelength": 1, "handleheight": 0.8, "title_fontsize": 7.5}
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title, **size)
+
+
+def _finish(axes: Axes, span: int, letter: str, title: str, unit: str, bits: bool = False) -> None:
+    """Axis, unit and title of a panel of curves; `bits` adds a second axis."""
+    plotting.log_position_axis(axes, span)
+    axes.set_xlabel("position")
+    axes.set_ylabel(unit)
+    plotting.panel_letter(axes, letter, title)
+    if bits:
+        right = axes.secondary_yaxis("right", functions=(lambda nats: nats / BITS, lambda bits_: bits_ * BITS))
+        right.set_ylabel("bits", rotation=270, labelpad=8)
+
+
+def _legend(axes: Axes, styles: dict[str, str], place: str = "best") -> None:
+    """A legend of what the line styles mean, where it hides least."""
+    axes.legend(handles=[_line(label, linestyle=style) for label, style in styles.items()], loc=place)
+
+
+def _line(label: str, **look) -> Line2D:
+    """A legend entry that belongs to no particular model."""
+    return Line2D([], [], label=label, **({"color": "#444444"} | look))
+
+
+def _bound(axes: Axes, value: float, text: str) -> None:
+    """A dotted line at a quantity's largest possible value."""
+    axes.axhline(value, linestyle=":", **GUIDE)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+    axes.annotate(text, (1, value), xytext=(-2, 1), va="bottom", fontsize=SMALL, color="#555555", **place)
+
+
+def _draw_information(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """What a prediction knows of the prompt, and what it is worth; where the former has collapsed."""
+    colours = _colours(models)
+    for model, colour in colours.items():
+        band(axes, curve(table, model, "prompt_information"), colour)
+        band(axes, curve(table, model, "usable_information"), colour, style="--", strength=0.12)
+    prompts = int(table["prompts"].max())
+    bound = np.log(prompts)
+    axes.axhline(0, **GUIDE)
+    _bound(axes, bound, f"at most ln {prompts} = {bound:.2f}")
+    low, high = axes.get_ylim()
+    low, high = low - 0.06 * (high - low), max(high, 1.1 * bound)
+    axes.set_ylim(low, high)
+    points = collapse_points(table)
+    for model, x in points.items():
+        axes.plot([x], [low], marker="^", markersize=5, color=colours[model], clip_on=False, zorder=5)
+    handles = _information_handles(colours, points)
+    top = (bound - low) / (high - low) if 2 * bound > high else 1
+    corner = {"loc": "upper right", "bbox_to_anchor": (1, top), "labelspacing": 0.2}
+    axes.legend(handles=handles, ncols=1 if len(models) == 1 else 2, **corner)
+    _finish(axes, span, "b", "Information about the prompt", "information (nats)", bits=True)
+
+
+def collapse_points(table: pd.DataFrame) -> dict[str, float]:
+    """Each model's collapse point; a model that keeps its information has none."""
+    rows = table[table["statistic"] == "collapse_point"].dropna(subset="value")
+    return dict(zip(rows["model"], rows["value"].astype(float), strict=True))
+
+
+def _information_handles(colours: dict[str, str], points: dict[str, float]) -> list[Line2D]:
+    """Legend entries: line styles in the first column, models with their collapse points in the second."""
+    styles = [_line("prompt information"), _line("usable information", linestyle="--")]
+    single = next(iter(colours)) if len(colours) == 1 else None
+    if points:
+        value = f": {points[single]:.0f}" if single else ""
+        styles.append(_line("collapse point" + value, linestyle="", marker="^", markersize=5))
+    if single:
+        return styles
+    names = {model: f"{model}  ▲ {points[model]:.0f}" if model in points else model for model in colours}
+    lines = [_line(plotting.printable(names[model]), color=colour) for model, colour in colours.items()]
+    blank = [_line("", linestyle="")]
+    rows = max(len(styles), len(lines))
+    return styles + blank * (rows - len(styles)) + lines + blank * (rows - len(lines))
+
+
+def _draw_entropy(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """Entropy of the predicted distribution, with and without special tokens."""
+    for model, colour in _colours(models).items():
+        band(axes, curve(table, model, "entropy"), colour)
+        band(axes, curve(table, model, "entropy", "without_eos"), colour, style="--", strength=0.12)
+    axes.set_ylim(bottom=0)
+    _legend(axes, {"all tokens": "-", "special removed": "--"})
+    _finish(axes, span, "c", "Entropy", "entropy (nats)", bits=True)
+
+
+def _draw_probabilities(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """Probability of the first choice and of the end of the sequence."""
+    for model, colour in _colours(models).items():
+        band(axes, curve(table, model, "top1_probability"), colour)
+        band(axes, curve(table, model, "top1_probability", "without_eos"), colour, style="--", strength=0.12)
+        band(axes, curve(table, model, "eos_probability"), colour, style=":", strength=0.12)
+    axes.set_ylim(0, 1.45)  # above 1 is room for the legend: curves may go anywhere below it
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.spines["left"].set_bounds(0, 1)
+    styles = {"most probable token": "-", "special removed": "--", "end of sequence": ":"}
+    if curve(table, models[0], "top1_probability", "without_eos").empty:
+        del styles["special removed"]
+    _legend(axes, styles, "upper left")
+    _finish(axes, span, "d", "Probability", "probability")
+
+
+def _draw_divergence(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """Divergence of the prediction from the frequency of words in the reference answers."""
+    for model, colour in _colours(models).items():
+        band(axes, curve(table, model, "kl_unigram"), colour)
+        band(axes, curve(table, model, "kl_unigram", "without_eos"), colour, style="--", strength=0.12)
+    axes.set_ylim(bottom=0)
+    _legend(axes, {"all tokens": "-", "special removed": "--"})
+    _finish(axes, span, "e", "Divergence from word frequency", "KL (nats)")
+
+
+def _draw_homogenisation(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
+    """How much predictions at two positions differ: neighbours, and half a span apart."""
+    for model, colour in _colours(models).items():
+        band(axes, curve(table, model, "js_next"), colour)
+        band(axes, curve(table, model, "js_far"), colour, style="--", strength=0.12)
+    _bound(axes, np.log(2), "at most ln 2")
+    axes.set_ylim(0, 0.8)
+    _legend(axes, {"next position": "-", f"{span // 2} away": "--"})
+    _finish(axes, span, "f", "Difference between positions", "JS (nats)")

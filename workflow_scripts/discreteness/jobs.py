@@ -1,0 +1,50 @@
+"""What every workflow script does around its one call: a log, clear errors, fixed thread counts, provenance."""
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+from discreteness.errors import InputError
+from discreteness.io import write_json
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow", "snakemake")
+
+
+@contextmanager
+def job(log: str) -> Iterator[logging.Logger]:
+    """Log to `log` and to standard error; end with status 1 and one line, no traceback, on an InputError."""
+    os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
+    handlers = [logging.FileHandler(log, mode="w", encoding="utf-8"), logging.StreamHandler()]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
+    logging.captureWarnings(True)
+    logger = logging.getLogger("discreteness")
+    try:
+        yield logger
+    except InputError as error:
+        logger.error("error: %s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("failed")
+        raise
+
+
+def use_threads(threads: int) -> None:
+    """Let torch compute with exactly this many threads: their number can move the last digits of a sum."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def write_provenance(path: str, **facts: object) -> None:
+    """Write where a result came from: the facts given, the libraries' versions and the machine's kind. No dates."""
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": platform.machine(),
+    }
+    write_json({**facts, "versions": versions, "machine": machine}, path)

@@ -1,0 +1,270 @@
+"""Single-pass probing: a prompt, a span of masks, one forward pass, what is predicted at every mask.
+
+The experiment of arXiv 2512.22630, with what it takes to measure how predictions collapse with distance.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from discreteness import information, priors, token_classes
+from discreteness.denoisers.base import Denoiser
+from discreteness.errors import InputError
+from discreteness.randomness import key
+
+GROUPS = 10  # prompt groups of the jackknife
+
+POSITION_COLUMNS = [
+    *("prompt_id", "position", "entropy", "entropy_without_eos"),
+    *("top1_probability", "top1_probability_without_eos", "eos_probability"),
+    *("top1_token_id", "top1_class", "top1_class_without_eos"),
+    *("answer_token_id", "answer_token", "answer_logprob", "positional_logprob"),
+    *("kl_unigram", "kl_unigram_without_eos", "js_next", "js_far"),
+]
+TOKEN_COLUMNS = ["prompt_id", "position", "rank", "token_id", "token", "probability", "token_class"]
+
+
+@dataclass
+class Sums:
+    """Running totals from which prompt information follows, by prompt group; shards add up."""
+
+    probability: np.ndarray  # (GROUPS, span, V) float32
+    entropy: np.ndarray  # (GROUPS, span) float64
+    prompts: np.ndarray  # (GROUPS,) int64
+
+    @classmethod
+    def empty(cls, span: int, vocab_size: int) -> "Sums":
+        """All zero."""
+        return cls(np.zeros((GROUPS, span, vocab_size), np.float32), np.zeros((GROUPS, span)), np.zeros(GROUPS, int))
+
+    def add(self, group: int, probability: np.ndarray, entropy: np.ndarray) -> None:
+        """Count one prompt's predictions: probability (span, V), entropy (span,)."""
+        self.probability[group] += probability
+        self.entropy[group] += entropy
+        self.prompts[group] += 1
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.probability + other.probability, self.entropy + other.entropy, self.prompts + other.prompts)
+
+    def information(self) -> pd.DataFrame:
+        """Prompt information by position, for all prompts (left_out = −1) and without each group in turn.
+
+        Columns left_out, position, prompt_information (nats), prompts.
+        """
+        total, entropy, prompts = self.probability.sum(0), self.entropy.sum(0), int(self.prompts.sum())
+        frames = []
+        for group in (-1, *np.flatnonzero((self.prompts > 0) & (self.prompts < prompts))):
+            n = prompts if group < 0 else prompts - int(self.prompts[group])
+            kept = total if group < 0 else total - self.probability[group]
+            bits = entropy if group < 0 else entropy - self.entropy[group]
+            value = information.prompt_information(torch.from_numpy(kept), torch.from_numpy(bits), n).numpy()
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "left_out": int(group),
+                        "position": np.arange(len(value)),
+                        "prompt_information": value,
+                        "prompts": n,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+
+@dataclass
+class Task:
+    """What a probe needs besides the model: encoded prompts with their keys, answers and priors."""
+
+    prompt_ids: list[str]
+    prompts: list[list[int]]
+    answers: np.ndarray  # (n, span) reference tokens, padded with the end-of-sequence token
+    positional_logprob: np.ndarray  # (n, span) nats
+    log_unigram: torch.Tensor  # (V,) with padding
+    log_unigram_without_eos: torch.Tensor  # (V,) without special tokens
+
+
+def select_prompts(rows: pd.DataFrame, prompts: int, example: int, seed: int) -> pd.DataFrame:
+    """The example row and `prompts` − 1 others (or all there are), drawn by key; in the order of the source."""
+    if example not in set(rows["row"]):
+        raise InputError(f"config: probe.example = {example} is not a row of the data set (it has {len(rows)} rows)")
+    order = sorted(
+        rows.index,
+        key=lambda i: (rows.at[i, "row"] != example, key(seed, "prompts", rows.at[i, "prompt_id"])),
+    )
+    return rows.loc[sorted(order[:prompts])].reset_index(drop=True)
+
+
+def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, top_k: int) -> Task:
+    """Encode the chosen prompts; take the priors from the answers of all `rows`, whatever is chosen or sharded.
+
+    Raises InputError for a prompt that does not fit the model's context together with the span, and for a `top_k`
+    larger than the vocabulary.
+    """
+    if top_k > denoiser.vocab_size:
+        raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
+    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
+    for prompt_id, prompt in zip(chosen["prompt_id"], prompts, strict=True):
+        if len(prompt) + span > denoiser.context_length:
+            raise InputError(
+                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {span} exceed the model's context of "
+                f"{denoiser.context_length} tokens"
+            )
+    answers = [denoiser.encode_answer(answer) for answer in rows["answer"]]
+    padded = priors.pad_answers(answers, span, denoiser.eos_ids[0])
+    positional = priors.positional_logprobs(padded, denoiser.vocab_size)
+    where = rows["prompt_id"].map({id_: i for i, id_ in enumerate(chosen["prompt_id"])})
+    index = where.dropna().astype(int).sort_values().index
+    text = np.concatenate([np.asarray(answer[:span], dtype=np.int64) for answer in answers])  # no padding
+    unigram = torch.from_numpy(priors.unigram(padded, denoiser.vocab_size)).log().float()
+    bare = torch.from_numpy(priors.unigram(text, denoiser.vocab_size)).log().float()
+    return Task(
+        prompt_ids=list(chosen["prompt_id"]),
+        prompts=prompts,
+        answers=padded[index],
+        positional_logprob=positional[index],
+        log_unigram=unigram,
+        log_unigram_without_eos=information.renormalise_without(bare, special_mask(denoiser)),
+    )
+
+
+def special_mask(denoiser: Denoiser) -> torch.Tensor:
+    """(V,) bool, True at tokens that are not text."""
+    mask = torch.zeros(denoiser.vocab_size, dtype=torch.bool)
+    mask[list(denoiser.special_ids)] = True
+    return mask
+
+
+def batches(lengths: list[int], batch_tokens: int, padding: float = 0.2) -> Iterator[list[int]]:
+    """Indices of sequences in batches of at most `batch_tokens` tokens each, padding counted (at least one sequence).
+
+    Sequences of similar length go together: at most the share `padding` of any row is filled up.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    batch: list[int] = []
+    for index in order:
+        if batch:
+            longest = lengths[batch[0]]
+            if (len(batch) + 1) * longest > batch_tokens or lengths[index] < (1 - padding) * longest:
+                yield batch
+                batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def probe(
+    denoiser: Denoiser, task: Task, span: int, top_k: int, batch_tokens: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Sums]:
+    """Show the model `span` masks after every prompt and describe its predictions.
+
+    Returns (positions, tokens, sums); the tables' columns are described in `columns.COLUMNS`. Token texts and classes
+    are those of the model's vocabulary. Raises FloatingPointError naming the prompt for non-finite logits.
+    """
+    texts, classes = token_classes.vocabulary(denoiser)
+    special = special_mask(denoiser).to(denoiser.device)
+    sums = Sums.empty(span, denoiser.vocab_size)
+    positions, tokens = {}, {}
+    with tqdm(total=len(task.prompts), desc="prompts", unit="prompt", mininterval=1) as bar:
+        for batch in batches([len(prompt) + span for prompt in task.prompts], batch_tokens):
+            log_p = _predict(denoiser, task, batch, span)  # (B, span, V)
+            described = _describe(log_p, task, batch, special, denoiser.eos_ids)
+            top = log_p.topk(top_k, dim=-1)
+            for place, index in enumerate(batch):
+                prompt_id = task.prompt_ids[index]
+                columns = {name: value[place] for name, value in described.items()}
+                positions[index] = _position_rows(prompt_id, columns, texts, classes)
+                tokens[index] = _token_rows(
+                    prompt_id,
+                    top.indices[place].cpu().numpy(),
+                    top.values[place].exp().cpu().numpy(),
+                    texts,
+                    classes,
+                )
+                group = key(0, "jackknife", prompt_id) % GROUPS
+                sums.add(group, log_p[place].exp().cpu().numpy(), columns["entropy"])
+            bar.update(len(batch))
+    return _stack(positions, POSITION_COLUMNS), _stack(tokens, TOKEN_COLUMNS), sums
+
+
+def _predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torch.Tensor:
+    """(B, span, V) log-probabilities at the masks behind each prompt of a batch, padded on the right."""
+    lengths = torch.tensor([len(task.prompts[index]) for index in batch])
+    width = int(lengths.max()) + span
+    ids = torch.full((len(batch), width), denoiser.eos_ids[0])  # (B, L)
+    for row, index in zip(ids, batch, strict=True):
+        prompt = task.prompts[index]
+        row[: len(prompt)] = torch.tensor(prompt)
+        row[len(prompt) : len(prompt) + span] = denoiser.mask_id
+    real = torch.arange(width) < (lengths + span)[:, None]
+    rows = torch.arange(len(batch)).repeat_interleave(span)
+    places = (lengths[:, None] + torch.arange(span)).flatten()
+    try:
+        log_p = denoiser.log_probs(ids, None if real.all() else real, torch.stack([rows, places], -1))
+    except FloatingPointError as error:
+        names = ", ".join(task.prompt_ids[index] for index in batch)
+        raise InputError(f"model: {error}, rows being prompts {names}") from None
+    return log_p.view(len(batch), span, -1)
+
+
+def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.Tensor, eos_ids) -> dict:
+    """Every per-position number of a batch, name -> (B, span) array."""
+    answers = torch.as_tensor(task.answers[batch], device=log_p.device)
+    bare = information.renormalise_without(log_p, special)
+    half = log_p.shape[1] // 2
+    js_next = torch.full(log_p.shape[:2], torch.nan, device=log_p.device)
+    js_next[:, :-1] = information.jensen_shannon(log_p[:, :-1], log_p[:, 1:])
+    top1, bare_top1 = log_p.max(-1), bare.max(-1)
+    device = log_p.device
+    numbers = {
+        "entropy": information.entropy(log_p),
+        "entropy_without_eos": information.entropy(bare),
+        "top1_probability": top1.values.exp(),
+        "top1_probability_without_eos": bare_top1.values.exp(),
+        "eos_probability": log_p[..., list(eos_ids)].exp().sum(-1),
+        "top1_token_id": top1.indices,
+        "bare_top1_token_id": bare_top1.indices,
+        "answer_token_id": answers,
+        "answer_logprob": log_p.gather(-1, answers[..., None])[..., 0],
+        "kl_unigram": information.kl(log_p, task.log_unigram.to(device)),
+        "kl_unigram_without_eos": information.kl(bare, task.log_unigram_without_eos.to(device)),
+        "js_next": js_next,
+        "js_far": information.jensen_shannon(log_p, log_p.roll(-half, 1)),
+    }
+    described = {name: value.cpu().numpy() for name, value in numbers.items()}
+    described["positional_logprob"] = task.positional_logprob[batch]
+    return described
+
+
+def _position_rows(prompt_id: str, columns: dict[str, np.ndarray], texts, classes) -> pd.DataFrame:
+    frame = pd.DataFrame(columns).assign(prompt_id=prompt_id, position=np.arange(len(columns["entropy"])))
+    frame["answer_token"] = [texts[id_] for id_ in frame["answer_token_id"]]
+    frame["top1_class"] = [classes[id_] for id_ in frame["top1_token_id"]]
+    frame["top1_class_without_eos"] = [classes[id_] for id_ in frame.pop("bare_top1_token_id")]
+    return frame
+
+
+def _token_rows(prompt_id: str, ids: np.ndarray, probabilities: np.ndarray, texts, classes) -> pd.DataFrame:
+    span, top_k = ids.shape
+    flat = ids.ravel()
+    return pd.DataFrame(
+        {
+            "prompt_id": prompt_id,
+            "position": np.repeat(np.arange(span), top_k),
+            "rank": np.tile(np.arange(1, top_k + 1), span),
+            "token_id": flat,
+            "token": [texts[id_] for id_ in flat],
+            "probability": probabilities.ravel(),
+            "token_class": [classes[id_] for id_ in flat],
+        }
+    )
+
+
+def _stack(frames: dict[int, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Frames by prompt index, in the order of the prompts, whatever order they were computed in."""
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    return pd.concat([frames[index] for index in sorted(frames)], ignore_index=True)[columns]

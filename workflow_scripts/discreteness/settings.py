@@ -1,0 +1,73 @@
+"""Configuration: read, validated against the schemas, refused with one line that names file, key and value."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from discreteness.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = ROOT / "config" / "schemas"
+
+
+def read_yaml(path: str | Path) -> dict:
+    """A YAML mapping; InputError when the file is missing, malformed or something else."""
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a mapping, found {type(value).__name__}")
+    return value
+
+
+def schema(name: str) -> dict:
+    """The JSON schema `config/schemas/{name}.schema.yaml`."""
+    return read_yaml(SCHEMAS / f"{name}.schema.yaml")
+
+
+def validate(value: Mapping, schema_name: str, where: str) -> None:
+    """Raise InputError for the most telling violation of a schema: `where: key: what is wrong`."""
+    validator = jsonschema.Draft202012Validator(schema(schema_name))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    if error is not None:
+        keys = ".".join(map(str, error.absolute_path))
+        raise InputError(f"{where}: {keys + ': ' if keys else ''}{error.message}")
+
+
+def load_settings(config: Mapping) -> tuple[dict, dict]:
+    """Validate a merged configuration and its tables; return the rows of the chosen models and data sets.
+
+    config: as Snakemake merged it from config.yaml, `--configfile` and `--config`. Returns (models, datasets): name ->
+    row, with those that a model is trained on included among the data sets. Raises InputError for an unknown key,
+    model or data set, a value out of range, or a missing local file.
+    """
+    validate(config, "config", "config")
+    tables = {}
+    for table in ("models", "datasets"):
+        path = config["tables"][table]
+        tables[table] = read_yaml(path)
+        validate(tables[table], table, path)
+        for name in config[table]:
+            if name not in tables[table]:
+                known = ", ".join(tables[table])
+                raise InputError(f"config: {table}: {name!r} is not a row of {path} (it has {known})")
+    models = {name: tables["models"][name] for name in config["models"]}
+    needed = [*config["datasets"], *(row["train"]["data"] for row in models.values() if "train" in row)]
+    for name in needed:
+        if name not in tables["datasets"]:
+            raise InputError(f"{config['tables']['models']}: train.data: {name!r} is not a row of the data set table")
+    datasets = {name: tables["datasets"][name] for name in needed}
+    _check_paths(models, config["tables"]["models"])
+    _check_paths(datasets, config["tables"]["datasets"])
+    return models, datasets
+
+
+def _check_paths(rows: Mapping[str, Mapping], table: str) -> None:
+    for name, row in rows.items():
+        if "path" in row and not Path(row["path"]).exists():
+            raise InputError(f"{table}: {name}.path: {row['path']}: no such file or folder")

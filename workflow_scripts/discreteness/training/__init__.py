@@ -1,0 +1,152 @@
+"""Train a small masked diffusion language model (arXiv 2406.07524, 2502.09992) and write it like a published one."""
+
+import hashlib
+import json
+import logging
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+from transformers import LlamaModel
+
+from discreteness.denoisers.llada import llama_config
+from discreteness.errors import InputError
+from discreteness.io import atomic, write_json
+from discreteness.randomness import key
+from discreteness.training.batches import Batch, draw, encode, learning_rate
+from discreteness.training.export import export, llada_config
+from discreteness.training.settings import TrainingSettings, parse
+from discreteness.training.start import closed_form
+from discreteness.training.tokenizer import MASK, train_tokenizer
+
+
+class Network(torch.nn.Module):
+    """The very backbone class that checkpoints are loaded into, with an output head; bidirectional."""
+
+    def __init__(self, config: dict, seed: int):
+        super().__init__()
+        llama = llama_config(config, Path())
+        llama.is_causal = False
+        llama._attn_implementation = "eager"  # faster than the fused kernel for training on a CPU
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "weights"))
+            self.backbone = LlamaModel(llama)
+            self.lm_head = torch.nn.Linear(config["d_model"], config["vocab_size"], bias=False)
+            for name, weight in self.named_parameters():
+                if weight.dim() == 2 and "embed" not in name:
+                    # unit-variance activations; what is added to the residual stream shrinks with depth
+                    depth = 2 * config["n_layers"] if name.endswith(("o_proj.weight", "down_proj.weight")) else 1
+                    torch.nn.init.normal_(weight, std=(depth * weight.shape[1]) ** -0.5)
+        for module in self.backbone.modules():
+            if hasattr(module, "is_causal"):
+                module.is_causal = False
+
+    def loss(self, batch: Batch, label_smoothing: float) -> torch.Tensor:
+        """Mean cross-entropy over the masked positions, nats; only they pass through the head."""
+        hidden = self.backbone(input_ids=batch.inputs, use_cache=False).last_hidden_state[batch.masked]  # (M, d)
+        targets = batch.targets[batch.masked]
+        return torch.nn.functional.cross_entropy(self.lm_head(hidden), targets, label_smoothing=label_smoothing)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Name -> weights, as the loader names them."""
+        return {name.removeprefix("backbone."): tensor for name, tensor in self.state_dict().items()}
+
+
+def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Path) -> dict:
+    """Train on `rows` (columns prompt, answer) and write a checkpoint folder with `training.json`.
+
+    settings: the keys of `TrainingSettings`. The same rows, settings, seed, library versions and thread count give
+    the same weights on the same kind of processor, also when the training was interrupted: it goes on from the last
+    state saved in `state`. Returns the record written to `training.json`. Raises InputError for a loss that is not
+    finite.
+    """
+    chosen = parse(settings)
+    tokenizer = train_tokenizer([*rows["prompt"], *rows["answer"]], chosen.vocab_size)
+    mask_id = tokenizer.convert_tokens_to_ids(MASK)
+    corpus = encode(rows, tokenizer, chosen, mask_id)
+    config = llada_config(chosen, len(tokenizer), mask_id, tokenizer.eos_token_id)
+    network = Network(config, seed)
+    closed_form(network, corpus, seed)
+    optimiser = _optimiser(network, chosen)
+    identity = _identity(rows, settings, seed)
+    record = _resume(network, optimiser, state, identity) or {"losses": [], "steps": 0, "seconds": 0.0}
+    started = time.monotonic() - record["seconds"]
+    network.train()
+    for step in tqdm(range(record["steps"], chosen.steps), desc="training", unit="step", mininterval=5):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(chosen, step)
+        loss = network.loss(draw(corpus, chosen, seed, step), chosen.phase(step).label_smoothing)
+        if not torch.isfinite(loss):
+            raise InputError(f"training: the loss is {loss.item()} at step {step}; lower train.learning_rate")
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        record["losses"].append(round(loss.item(), 4))
+        record.update(steps=step + 1, seconds=round(time.monotonic() - started, 1))
+        if (step + 1) % chosen.save_every == 0:
+            _save(network, optimiser, record, state, identity)
+            logging.getLogger("discreteness").info("step %d: loss %.3f", step + 1, _recent(record["losses"]))
+    export(network.tensors(), config, tokenizer, output)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    record = {
+        "settings": settings,
+        "seed": seed,
+        "rows": len(rows),
+        "threads": torch.get_num_threads(),
+        "parameters": parameters,
+        **record,
+    }
+    write_json(record, output / "training.json")
+    return record
+
+
+def _recent(losses: list[float]) -> float:
+    return sum(losses[-50:]) / len(losses[-50:])
+
+
+def _optimiser(network: Network, settings: TrainingSettings) -> torch.optim.AdamW:
+    matrices = [p for p in network.parameters() if p.dim() > 1]
+    vectors = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+
+
+def _identity(rows: pd.DataFrame, settings: dict, seed: int) -> str:
+    """What a saved state belongs to: a state of other rows, settings or another seed is not gone on from."""
+    text = json.dumps([settings, seed, list(rows["prompt"]), list(rows["answer"])], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _save(network: Network, optimiser: torch.optim.AdamW, record: dict, state: Path, identity: str) -> None:
+    """Save everything the next step needs in one file, with the record in its header, whole or not at all."""
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors.update({f"optimiser.{index}.{name}": tensor for name, tensor in moments.items()})
+    with atomic(state / "state.safetensors") as temporary:
+        save_file(tensors, temporary, metadata={"record": json.dumps(record), "identity": identity})
+
+
+def _resume(network: Network, optimiser: torch.optim.AdamW, state: Path, identity: str) -> dict | None:
+    """Load the last saved state into network and optimiser; its record, or None where there is none of this training."""
+    path = state / "state.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    if header["identity"] != identity:
+        return None
+    tensors, record = load_file(path), json.loads(header["record"])
+    own = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(own, strict=True)
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    return record

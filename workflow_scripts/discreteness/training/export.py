@@ -1,0 +1,81 @@
+"""Write a trained network in the pure LLaDA layout, as a published checkpoint would stand in a folder."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast
+
+from discreteness.denoisers.llada import rename
+from discreteness.io import atomic, write_json
+from discreteness.training.settings import TrainingSettings
+
+RMS_NORM_EPS, ROPE_THETA = 1e-5, 10000.0
+
+
+def llada_config(settings: TrainingSettings, vocab_size: int, mask_id: int, eos_id: int) -> dict:
+    """config.json with the published key set."""
+    return {
+        "activation_type": "silu",
+        "alibi": False,
+        "alibi_bias_max": 8.0,
+        "architectures": ["LLaDAModelLM"],
+        "attention_dropout": 0.0,
+        "attention_layer_norm": False,
+        "attention_layer_norm_with_affine": True,
+        "bias_for_layer_norm": False,
+        "block_group_size": 1,
+        "block_type": "llama",
+        "d_model": settings.d_model,
+        "embedding_dropout": 0.0,
+        "embedding_size": vocab_size,
+        "eos_token_id": eos_id,
+        "flash_attention": False,
+        "include_bias": False,
+        "include_qkv_bias": False,
+        "init_device": "meta",
+        "input_emb_norm": False,
+        "layer_norm_type": "rms",
+        "layer_norm_with_affine": True,
+        "mask_token_id": mask_id,
+        "max_sequence_length": settings.max_sequence_length,
+        "mlp_hidden_size": settings.mlp_hidden_size,
+        "mlp_ratio": 4,
+        "model_type": "llada",
+        "multi_query_attention": None,
+        "n_heads": settings.n_heads,
+        "n_kv_heads": settings.n_heads,
+        "n_layers": settings.n_layers,
+        "pad_token_id": eos_id,
+        "residual_dropout": 0.0,
+        "rms_norm_eps": RMS_NORM_EPS,
+        "rope": True,
+        "rope_full_precision": True,
+        "rope_theta": ROPE_THETA,
+        "scale_logits": False,
+        "use_cache": False,
+        "vocab_size": vocab_size,
+        "weight_tying": False,
+    }
+
+
+def llada_names(n_layers: int) -> dict[str, str]:
+    """Name in the network -> name in a LLaDA checkpoint: the inverse of the loader's renaming."""
+    parts = ("attn_norm", "ff_norm", "q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
+    names = [f"model.transformer.{part}.weight" for part in ("wte", "ln_f", "ff_out")]
+    names += [f"model.transformer.blocks.{layer}.{part}.weight" for layer in range(n_layers) for part in parts]
+    return {rename(name): name for name in names}
+
+
+def export(
+    tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """Write weights (bfloat16), configuration and tokenizer; each file whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = llada_names(config["n_layers"])
+    renamed = {names[name]: tensor.detach().bfloat16().contiguous() for name, tensor in tensors.items()}
+    tokenizer.save_pretrained(folder)
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file(renamed, temporary, metadata={"format": "pt"})
+    write_json({"eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]}, folder / "generation_config.json")
+    write_json(config, folder / "config.json")

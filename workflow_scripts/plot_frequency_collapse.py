@@ -1,0 +1,15 @@
+"""Draw how predictions collapse with distance from the prompt, over all prompts of a data set."""
+
+from discreteness.figures.frequency_collapse import COLUMNS, draw_frequency_collapse
+from discreteness.jobs import job
+from discreteness.plotting import read_figure_table, save_figure, use_style
+
+
+def main(snakemake) -> None:
+    with job(snakemake.log[0]):
+        use_style(snakemake.input.style)
+        table = read_figure_table(snakemake.input.table, COLUMNS)
+        save_figure(draw_frequency_collapse(table), snakemake.output.pdf, snakemake.output.png)
+
+
+main(snakemake)  # noqa: F821
