@@ -44,4 +44,4 @@ bench: setup
 	python tests/benchmarks/bench_probe.py
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results/*/ results/report.zip .snakemake

@@ -55,13 +55,28 @@ def model_memory(model):
 
 
 def checkpoint_source(wildcards):
-    """The folder a model's files come from: the row's own, or the one it is trained in."""
-    return MODEL_ROWS[wildcards.model].get("path", f"results/training/{wildcards.model}")
+    """The folder a model's files come from: the row's own, the one it is downloaded to, or the one it is trained in."""
+    row, model = MODEL_ROWS[wildcards.model], wildcards.model
+    return row.get("path") or (f"results/downloads/models/{model}" if "repo" in row else f"results/training/{model}")
 
 
 def checkpoint_files(wildcards):
-    """What a model is made of, so that replacing its weights is noticed: a folder's files or a training record."""
-    source = checkpoint_source(wildcards)
-    if "path" not in MODEL_ROWS[wildcards.model]:
-        return [f"{source}/config.json", f"{source}/training.json"]
-    return [f"{source}/config.json", *sorted(path.as_posix() for path in Path(source).glob("*.safetensors"))]
+    """What a model is made of, so that replacing its weights is noticed: a folder's files, or the record of a job."""
+    source, row = checkpoint_source(wildcards), MODEL_ROWS[wildcards.model]
+    if "path" in row:
+        return [f"{source}/config.json", *sorted(path.as_posix() for path in Path(source).glob("*.safetensors"))]
+    return f"{source}/downloaded.json" if "repo" in row else f"{source}/training.json"
+
+
+def dataset_path(wildcards):
+    """The file a data set is read from, where it is read from one: the row's own or the downloaded one."""
+    row = DATASET_ROWS[wildcards.dataset]
+    return row.get("path") or (f"results/downloads/datasets/{wildcards.dataset}/train.jsonl" if "repo" in row else None)
+
+
+def dataset_file(wildcards):
+    """What says that the data set's file has changed: the file itself, or the record of its download."""
+    row = DATASET_ROWS[wildcards.dataset]
+    return row.get("path") or (
+        f"results/downloads/datasets/{wildcards.dataset}/downloaded.json" if "repo" in row else []
+    )

@@ -1,10 +1,55 @@
-"""Data sets and models, from wherever their rows say."""
+"""Data sets and models, from wherever their rows say; downloads run on the machine that runs Snakemake."""
+
+
+localrules:
+    download_model,
+    download_dataset,
+
+
+rule download_model:
+    input:
+        code=sources("download.py"),
+    output:
+        "results/downloads/models/{model}/downloaded.json",
+    log:
+        "results/logs/download_model/{model}.log",
+    benchmark:
+        "results/benchmarks/download_model/{model}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=600,
+    params:
+        row=model_row("repo", "revision"),
+        kind="model",
+    script:
+        "../workflow_scripts/download.py"
+
+
+rule download_dataset:
+    input:
+        code=sources("download.py"),
+    output:
+        "results/downloads/datasets/{dataset}/downloaded.json",
+    log:
+        "results/logs/download_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/download_dataset/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        row=lambda wildcards: {key: DATASET_ROWS[wildcards.dataset].get(key) for key in ("repo", "revision")},
+        kind="dataset",
+    script:
+        "../workflow_scripts/download.py"
 
 
 rule prompts:
     input:
         code=lambda wildcards: sources("prompts.py", f"datasets.{DATASET_ROWS[wildcards.dataset]['kind']}"),
-        file=lambda wildcards: DATASET_ROWS[wildcards.dataset].get("path", []),
+        file=dataset_file,
     output:
         "results/prompts/{dataset}.parquet",
     log:
@@ -16,7 +61,7 @@ rule prompts:
         mem_mb=2000,
         runtime=10,
     params:
-        row=lambda wildcards: DATASET_ROWS[wildcards.dataset],
+        row=lambda wildcards, input: {**DATASET_ROWS[wildcards.dataset], "path": dataset_path(wildcards)},
     script:
         "../workflow_scripts/prompts.py"
 

@@ -21,9 +21,9 @@ def main() -> int:
     for line in result.stderr.splitlines():
         if line.startswith("Lints for "):
             place = line.removeprefix("Lints for ")
-        elif match := re.match(r"\s+\* (.*):$", line):
-            if match[1] != EXCEPTION:
-                found.append(f"{place} {match[1]}")
+        match = re.match(r"\s+\* (.*):$", line)
+        if match and match[1] != EXCEPTION:
+            found.append(f"{place} {match[1]}")
     print("\n".join(found) or "snakemake --lint: nothing but the stated exception")
     return bool(found)
 

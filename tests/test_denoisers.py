@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+import tiny
 from discreteness.denoisers import load_denoiser
 from discreteness.errors import InputError
 
@@ -142,7 +142,9 @@ def test_every_tensor_comes_from_the_file(tmp_path):
     before = load(folder).log_probs(ids, None, queries)
     for name in weights:
         changed = dict(weights)
-        changed[name] = weights[name] + 0.5 * torch.randn(weights[name].shape, generator=torch.Generator().manual_seed(1))
+        changed[name] = weights[name] + 0.5 * torch.randn(
+            weights[name].shape, generator=torch.Generator().manual_seed(1)
+        )
         save_file(changed, folder / "model.safetensors")
         assert not torch.equal(load(folder).log_probs(ids, None, queries), before), name
 

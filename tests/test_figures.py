@@ -14,13 +14,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from docutils.core import publish_parts
+from matplotlib.image import imread
+
 from discreteness import plotting
 from discreteness.errors import InputError
 from discreteness.figures.frequency_collapse import collapse_points, draw_frequency_collapse
 from discreteness.figures.top3 import Run, choose_runs, draw_top3, runs_of
 from discreteness.io import write_csv
-from docutils.core import publish_parts
-from matplotlib.image import imread
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {

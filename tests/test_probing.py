@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 import torch
 
+import tiny
 from discreteness.collapse import aggregate, collapse_point, top3
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser

@@ -24,7 +24,7 @@ def keys(node: dict, prefix: str = "") -> dict[str, str]:
     rows = node.get("additionalProperties")
     for name, child in (node.get("properties") or (rows or {}).get("properties") or {}).items():
         found[prefix + name] = child.get("description")
-        found.update(keys(child, f"{prefix}{name}."))
+        found.update(keys(child.get("items", child), f"{prefix}{name}."))
     return found
 
 
@@ -78,12 +78,19 @@ def table(tmp_path, text, which="models"):
         ("a: [", r"rows.yaml: not valid YAML"),
         ("- a", r"rows.yaml: expected a mapping, found list"),
         ("A b: {family: llada, path: x}", r"'A b' does not match"),
-        ("a: {family: llada, train: {data: nothing}}", r"train"),
+        ("a: {family: llada, train: {data: nothing}}", r"a.train: 'vocab_size' is a required property"),
     ],
 )
 def test_bad_model_tables(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         load_settings(table(tmp_path, text))
+
+
+def test_unknown_training_data(tmp_path):
+    row = {**read_yaml(ROOT / "config" / "models.yaml")["docs-mini"]}
+    row["train"] = {**row["train"], "data": "nothing"}
+    with pytest.raises(InputError, match=r"rows.yaml: a.train.data: 'nothing' is not a row of config/datasets.yaml"):
+        load_settings(table(tmp_path, yaml.safe_dump({"a": row})))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """What counts as which class."""
 
 import pytest
-import tiny
 
+import tiny
 from discreteness.denoisers import load_denoiser
 from discreteness.token_classes import token_class, vocabulary
 

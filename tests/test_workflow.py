@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-import tiny
 import yaml
+
+import tiny
 
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "matplotlibrc", "checkpoints"]
@@ -53,10 +54,20 @@ class Project:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run snakemake in the copy, with the copy's own library."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow_scripts"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "workflow_scripts"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
         result = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=400, stdin=subprocess.DEVNULL
+            command,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            stdin=subprocess.DEVNULL,
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
@@ -177,7 +188,10 @@ def test_a_note_in_a_row_reruns_nothing(project):
     ("path", "rules"),
     [
         ("workflow_scripts/discreteness/collapse.py", TABLE_AND_FIGURES),
-        ("workflow_scripts/discreteness/statistics.py", {"frequency_collapse_table", "plot_frequency_collapse"} | TABLE_AND_FIGURES),
+        (
+            "workflow_scripts/discreteness/statistics.py",
+            {"frequency_collapse_table", "plot_frequency_collapse"} | TABLE_AND_FIGURES,
+        ),
         ("workflow_scripts/discreteness/denoisers/llada.py", {"probe", "merge_probe"} | TABLE_AND_FIGURES),
         ("workflow_scripts/discreteness/figures/top3.py", {"plot_top3"}),
         ("workflow_scripts/plot_frequency_collapse.py", {"plot_frequency_collapse"}),

@@ -1,6 +1,7 @@
 """Aggregate the probes of every model on one data set."""
 
 import pandas as pd
+
 from discreteness.collapse import aggregate
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job

@@ -6,6 +6,7 @@ from operator import add
 
 import numpy as np
 import pandas as pd
+
 from discreteness.io import atomic, read_table, write_table
 from discreteness.jobs import job
 from discreteness.probing import Sums

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+
 from discreteness.denoisers import load_denoiser
 from discreteness.io import atomic, read_table, write_table
 from discreteness.jobs import job, use_threads, write_provenance

@@ -57,10 +57,15 @@ def load_settings(config: Mapping) -> tuple[dict, dict]:
                 known = ", ".join(tables[table])
                 raise InputError(f"config: {table}: {name!r} is not a row of {path} (it has {known})")
     models = {name: tables["models"][name] for name in config["models"]}
-    needed = [*config["datasets"], *(row["train"]["data"] for row in models.values() if "train" in row)]
-    for name in needed:
-        if name not in tables["datasets"]:
-            raise InputError(f"{config['tables']['models']}: train.data: {name!r} is not a row of the data set table")
+    needed = list(config["datasets"])
+    for name, row in models.items():
+        if "train" in row and row["train"]["data"] in tables["datasets"]:
+            needed.append(row["train"]["data"])
+        elif "train" in row and "path" not in row:
+            raise InputError(
+                f"{config['tables']['models']}: {name}.train.data: {row['train']['data']!r} is not a row of "
+                f"{config['tables']['datasets']}"
+            )
     datasets = {name: tables["datasets"][name] for name in needed}
     _check_paths(models, config["tables"]["models"])
     _check_paths(datasets, config["tables"]["datasets"])

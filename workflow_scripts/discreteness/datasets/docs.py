@@ -60,7 +60,9 @@ def _frame(rows: Iterable[tuple[str, Pair]]) -> pd.DataFrame:
 def _held_out() -> list[tuple[str, Pair]]:
     """(kind, pair) of all held-out rows, modules and packages in turn, each in a keyed order, without near copies."""
     kinds = {
-        "module": (pair for name in PARTLY_HELD_OUT for pair in _package(name, lambda module: not _is_held_out(module))),
+        "module": (
+            pair for name in PARTLY_HELD_OUT for pair in _package(name, lambda module: not _is_held_out(module))
+        ),
         "package": (pair for name in HELD_OUT_PACKAGES for pair in _package(name)),
     }
     queues = {kind: sorted(set(pairs), key=lambda pair: key(0, "docs", *pair)) for kind, pairs in kinds.items()}
@@ -159,7 +161,9 @@ def _compare_with_pinned(frame: pd.DataFrame, split: str) -> None:
     if rows_sha256(frame) != PINNED_ROWS.get(split):
         names = ", ".join(differing_packages()) or "none of the packages used here"
         logging.getLogger("discreteness").warning(
-            "the rows of `docs` (%s) are not those of the pinned packages; installed in another version: %s", split, names
+            "the rows of `docs` (%s) are not those of the pinned packages; installed in another version: %s",
+            split,
+            names,
         )
 
 

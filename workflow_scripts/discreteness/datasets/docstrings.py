@@ -142,7 +142,9 @@ def _pair(node, module: str, prompt: str) -> Iterator[Pair]:
         yield Pair(module, prompt, answer)
 
 
-_SKIPPED = re.compile(r"(^|[._])(tests?|testing|conftest|vendor|_vendor|vendored|externals?|examples?|benchmarks?)([._]|$)")
+_SKIPPED = re.compile(
+    r"(^|[._])(tests?|testing|conftest|vendor|_vendor|vendored|externals?|examples?|benchmarks?)([._]|$)"
+)
 
 
 def pairs_of_package(folder: Path, skip=lambda module: False, private: bool = False) -> Iterator[Pair]:

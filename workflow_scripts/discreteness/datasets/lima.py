@@ -1,4 +1,4 @@
-"""LIMA (arXiv 2305.11206), or any JSON-lines file in its layout: an object a line, with `conversations` and `source`."""
+"""LIMA (arXiv 2305.11206), or any JSON-lines file in its layout: an object a line with `conversations`, `source`."""
 
 import json
 from pathlib import Path

@@ -132,7 +132,7 @@ def _save(network: Network, optimiser: torch.optim.AdamW, record: dict, state: P
 
 
 def _resume(network: Network, optimiser: torch.optim.AdamW, state: Path, identity: str) -> dict | None:
-    """Load the last saved state into network and optimiser; its record, or None where there is none of this training."""
+    """Load the last saved state into network and optimiser; its record, or None where this training has none."""
     path = state / "state.safetensors"
     if not path.exists():
         return None

@@ -67,9 +67,7 @@ def llada_names(n_layers: int) -> dict[str, str]:
     return {rename(name): name for name in names}
 
 
-def export(
-    tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path
-) -> None:
+def export(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write weights (bfloat16), configuration and tokenizer; each file whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     names = llada_names(config["n_layers"])
@@ -77,5 +75,8 @@ def export(
     tokenizer.save_pretrained(folder)
     with atomic(folder / "model.safetensors") as temporary:
         save_file(renamed, temporary, metadata={"format": "pt"})
-    write_json({"eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]}, folder / "generation_config.json")
+    write_json(
+        {"eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]},
+        folder / "generation_config.json",
+    )
     write_json(config, folder / "config.json")
