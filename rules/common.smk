@@ -7,9 +7,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from discreteness.errors import InputError
-from discreteness.settings import load_settings
+from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import sources
 
+config.update(typed(config, schema("config")))
 try:
     MODEL_ROWS, DATASET_ROWS = load_settings(config)
 except InputError as error:

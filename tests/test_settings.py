@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from discreteness.errors import InputError
-from discreteness.settings import load_settings, read_yaml, schema, validate
+from discreteness.settings import load_settings, read_yaml, schema, typed, validate
 
 ROOT = Path(__file__).parents[1]
 CONFIG = read_yaml(ROOT / "config" / "config.yaml")
@@ -121,3 +121,11 @@ def test_schemas_allow_no_unknown_keys():
 def test_validate_names_the_place():
     with pytest.raises(InputError, match=r"^here: probe.top_k: 0 is less"):
         validate({**CONFIG, "probe": {**CONFIG["probe"], "top_k": 0}}, "config", "here")
+
+
+def test_numbers_given_as_text_in_nested_overrides():
+    config = typed({**CONFIG, "probe": {**CONFIG["probe"], "span": "64"}, "device": "cpu"}, schema("config"))
+    assert config["probe"]["span"] == 64 and config["device"] == "cpu"
+    load_settings(config)
+    with pytest.raises(InputError, match="probe.span: 'many' is not of type 'integer'"):
+        load_settings(typed({**CONFIG, "probe": {**CONFIG["probe"], "span": "many"}}, schema("config")))

@@ -10,13 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 import tiny
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "matplotlibrc", "checkpoints"]
+PARTS = ["Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "matplotlibrc", "constraints.txt"]
 QUESTIONS = ["what does the cat do", "the dog runs", "say fast", "the red cat sleeps", "a dog", "what"]
 TABLE_AND_FIGURES = {"top3_table", "frequency_collapse_table", "plot_top3", "plot_frequency_collapse"}
 
@@ -72,9 +73,9 @@ class Project:
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
 
-    def jobs(self) -> dict[str, int]:
+    def jobs(self, *arguments: str) -> dict[str, int]:
         """What a run would do: rule -> number of jobs."""
-        result = self.snakemake("--dry-run")
+        result = self.snakemake("--dry-run", *arguments)
         found = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
         return {rule: int(count) for rule, count in found.items() if rule not in ("total", "all")}
 
@@ -239,9 +240,9 @@ def test_bad_configuration_is_one_line_before_any_work(project, change, message)
 
 def test_a_job_that_cannot_run_says_why_and_spoils_nothing(project):
     before = project.hashes()
-    result = project.snakemake("--cores", "1", "--config", 'probe={"span": 200}', check=False)
+    result = project.snakemake("--cores", "1", "--config", "probe={span: 60}", check=False)
     assert result.returncode != 0
-    assert "error: prompt questions-00000: 7 tokens and a span of 200 exceed the model's context" in result.stderr
+    assert "error: prompt questions-00000: 7 tokens and a span of 60 exceed the model's context of 64" in result.stderr
     assert "Traceback" not in (project.folder / "results/logs/probe/one/questions.0.log").read_text()
     assert project.hashes() == before
 
@@ -255,3 +256,18 @@ def test_wrong_hash_in_a_row(project):
     finally:
         del project.models["two"]["sha256"]
         project.write()
+
+
+def test_a_small_model_is_trained_and_probed_inside_a_run(tmp_path):
+    """The documented command for `docs-mini`, with fewer prompts; then nothing is left to do."""
+    mini = Project(tmp_path / "copy")
+    (mini.folder / "config.yaml").write_text("threads: 2\nprobe: {prompts: 20}\n")
+    chosen = ["--config", "models=[docs-mini]"]
+    mini.snakemake("--cores", "2", *chosen)
+    record = json.loads((mini.folder / "results/training/docs-mini/training.json").read_text())
+    assert record["steps"] == len(record["losses"]) and record["losses"][-1] < record["losses"][0] - 0.5
+    table = pd.read_csv(mini.folder / "results/tables/frequency_collapse_docs.csv")
+    entropy = table[(table["statistic"] == "entropy") & (table["variant"] == "all")]
+    assert len(entropy) == 128 and (entropy["prompts"] == 20).all()
+    assert mini.jobs(*chosen) == {}
+    assert "train_model" not in mini.jobs("--config", "models=[docs-mini]", "datasets=[docs,toy]")

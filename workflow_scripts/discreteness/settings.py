@@ -39,6 +39,16 @@ def validate(value: Mapping, schema_name: str, where: str) -> None:
         raise InputError(f"{where}: {keys + ': ' if keys else ''}{error.message}")
 
 
+def typed(value: object, node: Mapping) -> object:
+    """A value with numbers where the schema wants numbers: Snakemake reads `--config 'probe={span: 64}'` as text."""
+    if isinstance(value, Mapping):
+        children = node.get("properties", {})
+        return {key: typed(child, children.get(key, {})) for key, child in value.items()}
+    if isinstance(value, str) and node.get("type") in ("integer", "number"):
+        return yaml.safe_load(value)
+    return value
+
+
 def load_settings(config: Mapping) -> tuple[dict, dict]:
     """Validate a merged configuration and its tables; return the rows of the chosen models and data sets.
 

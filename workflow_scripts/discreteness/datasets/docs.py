@@ -31,7 +31,11 @@ TRAINING_PACKAGES = (
 ONE_MODULE_IN = 12  # of the partly held-out packages, about one module in twelve
 CONSTRAINTS = Path(__file__).resolve().parents[3] / "constraints.txt"
 # SHA-256 of each held-out split's rows with the pinned packages
-PINNED_ROWS: dict[str, str] = {}
+PINNED_ROWS = {
+    "heldout": "d82134a9e46f525f57c0d5f48343ef32d85c0b7e4e462a142f72192b20146728",
+    "module": "694ae42b33fc67e318393006d234372a19864b0c1da8278e1f37c8b8001f94d4",
+    "package": "26081650a0018e3ec1c13d8f8f258bcd79389c1bae1f0745215b3e8da73fae2f",
+}
 _NOT_STDLIB = {"site-packages", "idlelib", "lib2to3", "turtledemo", "ensurepip", "distutils", "pydoc_data"}
 
 
