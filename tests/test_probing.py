@@ -13,6 +13,7 @@ from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError
 from discreteness.probing import POSITION_COLUMNS, Sums, batches, prepare, probe, select_prompts
+from discreteness.summary import summarise
 
 WORDS = [f"w{i}" for i in range(8)]
 SPAN = 4
@@ -213,6 +214,11 @@ def test_aggregates():
     point = table[table["statistic"] == "collapse_point"]
     assert point["value"].item() == 1 and point["position"].isna().all()
     assert value("usable_information", 0) > 0
+    assert value("answer_top1", 0) == 1 and value("answer_top1", 1) == 0 and value("answer_top1", 2) == 1
+    assert value("distinct_top1", 0) == 8 and value("distinct_top1", 1) == 1
+    text = summarise(table.assign(model="mock", dataset="test"))
+    assert "mock on test, 8 prompts" in text
+    assert "| prompt information, nats | 2.08 (" in text and "| different first choices | 8 | 1 | 1 | 1 |" in text
     assert (table["prompts"] == 8).all()
     example = top3(tokens, positions, rows.iloc[2])
     assert len(example) == SPAN * 3 and (example["prompt"] == "w2").all()

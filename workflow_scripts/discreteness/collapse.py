@@ -38,6 +38,7 @@ def aggregate(positions: pd.DataFrame, information: pd.DataFrame, seed: int) -> 
     series = {(*name, ""): matrix(positions[column]) for name, column in MEANS.items()}
     series["answer_nll", "", ""] = matrix(-positions["answer_logprob"])
     series["usable_information", "", ""] = matrix(positions["answer_logprob"] - positions["positional_logprob"])
+    series["answer_top1", "", ""] = matrix((positions["top1_token_id"] == positions["answer_token_id"]).astype(float))
     for variant, column in CLASS_COLUMNS.items():
         for name in CLASSES:
             if not (variant == "without_eos" and name == "special"):
@@ -46,6 +47,8 @@ def aggregate(positions: pd.DataFrame, information: pd.DataFrame, seed: int) -> 
         _rows(statistic, variant, token_class, *bootstrap_mean(values, seed))
         for (statistic, variant, token_class), values in series.items()
     ]
+    distinct = positions.groupby("position")["top1_token_id"].nunique().to_numpy()
+    frames.append(_rows("distinct_top1", "", "", distinct, np.nan, np.nan))
     frames.extend(_information_rows(information))
     return pd.concat(frames, ignore_index=True).assign(prompts=len(order))
 

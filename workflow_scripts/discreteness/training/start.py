@@ -1,8 +1,9 @@
-"""A closed-form start: before its first step, a network already answers with what words go together.
+"""A closed-form start: a fresh network already predicts the answers' word frequencies.
 
-Predictions are read off products of embeddings and head rows. The factorisation of a matrix of log-odds is the best
-such product (Levy and Goldberg 2014, for word vectors), so embedding and head begin as the singular vectors of the
-pointwise mutual information of prompt token and answer token, and one coordinate carries the answers' unigram.
+One coordinate of mask embedding and head carries the answers' unigram. The other coordinates of embedding and head are
+the leading singular vectors of the pointwise mutual information of prompt token and answer token, the best product of
+two such matrices (as Levy and Goldberg 2014 showed for word vectors). Before any step that second part is worth little,
+a few hundredths of a nat, since attention has not learnt yet where to look; it places related words near each other.
 """
 
 import torch
