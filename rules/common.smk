@@ -39,6 +39,11 @@ def family_sources(script):
     return lambda wildcards: sources(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
 
 
+def example(wildcards):
+    """Row number of the prompt that a data set's top-3 figure shows."""
+    return DATASET_ROWS[wildcards.dataset].get("example", PROBE["example"])
+
+
 def shards():
     """Numbers of the probing shards; a data set with fewer prompts leaves the last ones empty."""
     return range(-(-PROBE["prompts"] // config["shard_size"]))
@@ -81,3 +86,9 @@ def dataset_file(wildcards):
     return row.get("path") or (
         f"results/downloads/datasets/{wildcards.dataset}/downloaded.json" if "repo" in row else []
     )
+
+
+def dataset_row(wildcards):
+    """What a data set is built from: its row with the path that holds its file, without what is only read later."""
+    row = {**DATASET_ROWS[wildcards.dataset], "path": dataset_path(wildcards)}
+    return {key: value for key, value in row.items() if key not in ("example", "licence")}

@@ -61,7 +61,7 @@ rule prompts:
         mem_mb=2000,
         runtime=10,
     params:
-        row=lambda wildcards, input: {**DATASET_ROWS[wildcards.dataset], "path": dataset_path(wildcards)},
+        row=dataset_row,
     script:
         "../workflow_scripts/prompts.py"
 

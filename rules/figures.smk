@@ -22,6 +22,8 @@ rule plot_top3:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        example=example,
     script:
         "../workflow_scripts/plot_top3.py"
 

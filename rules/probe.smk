@@ -22,7 +22,7 @@ rule probe:
         runtime=60,
     params:
         row=model_row("family", "dtype", "context_length", "mask_id"),
-        probe=PROBE,
+        probe=lambda wildcards: {**PROBE, "example": example(wildcards)},
         shard_size=config["shard_size"],
         seed=config["seed"],
         threads=config["threads"],

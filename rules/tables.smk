@@ -18,7 +18,7 @@ rule top3_table:
         mem_mb=2000,
         runtime=10,
     params:
-        example=PROBE["example"],
+        example=example,
     script:
         "../workflow_scripts/top3_table.py"
 

@@ -292,7 +292,8 @@ def test_plotting_starts_without_torch():
 def test_report_texts_render(name):
     probe = {"span": 128, "top_k": 3, "prompts": 100, "example": 0}
     config = {"models": ["docs-base", "docs-mini"], "datasets": ["docs"], "seed": 0, "probe": probe}
-    about = SimpleNamespace(config=config, wildcards=SimpleNamespace(model="docs-base", dataset="docs"))
+    wildcards = SimpleNamespace(model="docs-base", dataset="docs")
+    about = SimpleNamespace(config=config, wildcards=wildcards, params=SimpleNamespace(example=0))
     source = (ROOT / "report" / f"{name}.rst").read_text(encoding="utf-8")
     text = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(source).render(snakemake=about)
     html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]

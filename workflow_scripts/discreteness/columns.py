@@ -48,7 +48,7 @@ COLUMNS: dict[str, Column] = {
     "kl_unigram": _real("KL from the unigram distribution of the reference answers with padding, nats"),
     "kl_unigram_without_eos": _real("KL from their unigram without special tokens, both renormalised, nats"),
     "js_next": _real("Jensen-Shannon divergence from the next position's distribution, nats; NaN at the last"),
-    "js_far": _real("Jensen-Shannon divergence from the position half a span away, nats"),
+    "js_far": _real("the same from the position half a span farther on, nats; NaN where there is none"),
     # probe: tokens
     "rank": _whole("1 is the most probable token"),
     "token_id": _whole("id in the model's vocabulary"),

@@ -215,8 +215,7 @@ def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.
     answers = torch.as_tensor(task.answers[batch], device=log_p.device)
     bare = information.renormalise_without(log_p, special)
     half = log_p.shape[1] // 2
-    js_next = torch.full(log_p.shape[:2], torch.nan, device=log_p.device)
-    js_next[:, :-1] = information.jensen_shannon(log_p[:, :-1], log_p[:, 1:])
+    js_next, js_far = (_difference(log_p, distance) for distance in (1, half))
     top1, bare_top1 = log_p.max(-1), bare.max(-1)
     device = log_p.device
     numbers = {
@@ -232,11 +231,18 @@ def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.
         "kl_unigram": information.kl(log_p, task.log_unigram.to(device)),
         "kl_unigram_without_eos": information.kl(bare, task.log_unigram_without_eos.to(device)),
         "js_next": js_next,
-        "js_far": information.jensen_shannon(log_p, log_p.roll(-half, 1)),
+        "js_far": js_far,
     }
     described = {name: value.cpu().numpy() for name, value in numbers.items()}
     described["positional_logprob"] = task.positional_logprob[batch]
     return described
+
+
+def _difference(log_p: torch.Tensor, distance: int) -> torch.Tensor:
+    """(B, span) Jensen-Shannon divergence from the position `distance` farther on; NaN where there is none."""
+    difference = torch.full(log_p.shape[:2], torch.nan, device=log_p.device)
+    difference[:, :-distance] = information.jensen_shannon(log_p[:, :-distance], log_p[:, distance:])
+    return difference
 
 
 def _position_rows(prompt_id: str, columns: dict[str, np.ndarray], texts, classes) -> pd.DataFrame:

@@ -208,5 +208,5 @@ def _draw_homogenisation(axes: Axes, table: pd.DataFrame, models: list[str], spa
         band(axes, curve(table, model, "js_far"), colour, style="--", strength=0.12)
     _bound(axes, np.log(2), "at most ln 2")
     axes.set_ylim(0, 0.8)
-    _legend(axes, {"next position": "-", f"{span // 2} away": "--"})
+    _legend(axes, {"next position": "-", f"{span // 2} farther on": "--"}, "center right")
     _finish(axes, span, "f", "Difference between positions", "JS (nats)")
