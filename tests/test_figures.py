@@ -20,7 +20,7 @@ from matplotlib.image import imread
 from discreteness import plotting
 from discreteness.errors import InputError
 from discreteness.figures.frequency_collapse import collapse_points, draw_frequency_collapse
-from discreteness.figures.top3 import Run, choose_runs, draw_top3, runs_of
+from discreteness.figures.top3 import Run, choose_runs, cut_runs, draw_top3, runs_of
 from discreteness.io import write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,6 +206,16 @@ def test_chosen_runs_keep_the_longest_and_spread():
     assert Run(76, 127) in chosen
     assert chosen[0].first < 20 and any(40 < run.first < 60 for run in chosen)
     assert choose_runs(runs[:5], 16) == runs[:5]
+
+
+def test_long_runs_are_cut_to_fill_the_rows():
+    """All positions stay covered once, and no piece spans two runs."""
+    runs = [Run(16, 18), Run(19, 127)]
+    pieces = cut_runs(runs, 16)
+    assert 10 <= len(pieces) <= 16
+    assert [p for piece in pieces for p in range(piece.first, piece.last + 1)] == list(range(16, 128))
+    assert 19 in {piece.first for piece in pieces}
+    assert cut_runs([], 4) == [] and cut_runs(runs, 2) == runs
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,16 @@ def choose_runs(runs: list[Run], rows: int) -> list[Run]:
     return [runs[i] for i in sorted([*chosen, *spare][:rows])]
 
 
+def cut_runs(runs: list[Run], rows: int) -> list[Run]:
+    """Fewer runs than `rows`: the long ones cut, at distances that grow, so that what changes within them is seen."""
+    if not runs or len(runs) >= rows:
+        return runs
+    start, stop = runs[0].first, runs[-1].last + 1
+    cuts = np.geomspace(start + 1, stop + 1, rows - len(runs) + 2)[1:-1].astype(int) - 1
+    firsts = sorted({run.first for run in runs} | {int(cut) for cut in cuts if start < cut < stop})
+    return [Run(a, b - 1) for a, b in zip(firsts, [*firsts[1:], stop], strict=True)]
+
+
 def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16) -> Figure:
     """Draw the predictions for the first prompt of the table (columns `COLUMNS`).
 
@@ -91,7 +101,7 @@ def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16) -> Figure:
     first = table[table["rank"] == 1].set_index("position")
     rows_near = [Run(p, p) for p in positions[:near]]
     rest = positions[near:]
-    rows_far = choose_runs(runs_of(list(first.loc[rest, "token"]), near), far) if rest else []
+    rows_far = cut_runs(choose_runs(runs_of(list(first.loc[rest, "token"]), near), far), far) if rest else []
     lines = max(len(rows_near), len(rows_far))
 
     head, strip, curve, foot, table_height = HEAD, 0.85, 0.72, 0.38, (lines + 1) * ROW
@@ -102,7 +112,7 @@ def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16) -> Figure:
     half = (WIDTH - 0.14 - GAP) / 2
     for rows, left, letter, title in (
         (rows_near, 0.07, "a", "Next to the prompt"),
-        (rows_far, 0.07 + half + GAP, "b", "Farther on (one row where the first choice stays)"),
+        (rows_far, 0.07 + half + GAP, "b", "Farther on (ranges: values in the middle)"),
     ):
         if rows:
             axes = _axes(figure, left, top, half, table_height)
