@@ -89,9 +89,10 @@ class Project:
         return _Edited(self.folder / path, text)
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of all tables and figures."""
+        """SHA-256 of all tables and figures (shards, which are temporary, left out)."""
         results = self.folder / "results"
         files = [path for kind in ("parquet", "csv", "png", "pdf") for path in results.rglob(f"*.{kind}")]
+        files = [path for path in files if not path.parent.name.endswith(".shards")]
         return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
 
