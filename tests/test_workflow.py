@@ -267,6 +267,8 @@ def test_a_small_model_is_trained_and_probed_inside_a_run(tmp_path):
     mini.snakemake("--cores", "2", *chosen)
     record = json.loads((mini.folder / "results/training/docs-mini/training.json").read_text())
     assert record["steps"] == len(record["losses"]) and record["losses"][-1] < record["losses"][0] - 0.5
+    provenance = json.loads((mini.folder / "results/models/docs-mini/provenance.json").read_text())
+    assert provenance["training"]["steps"] == record["steps"] and "losses" not in provenance["training"]
     table = pd.read_csv(mini.folder / "results/tables/frequency_collapse_docs.csv")
     entropy = table[(table["statistic"] == "entropy") & (table["variant"] == "all")]
     assert len(entropy) == 128 and (entropy["prompts"] == 20).all()

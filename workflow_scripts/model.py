@@ -10,5 +10,4 @@ with job(snakemake.log[0]):  # noqa: F821
         Path(snakemake.params.source),  # noqa: F821
         Path(snakemake.output[0]).parent,  # noqa: F821
         snakemake.params.row.get("sha256", {}),  # noqa: F821
-        {"source": snakemake.params.source, **snakemake.params.row},  # noqa: F821
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from discreteness.denoisers.checkpoints import weight_files
+from discreteness.denoisers.checkpoints import read_json, weight_files
 from discreteness.errors import InputError
 from discreteness.io import write_json
 
@@ -31,10 +31,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def link_checkpoint(source: Path, target: Path, expected: dict[str, str], origin: dict) -> None:
+def origin(source: Path) -> dict:
+    """What is known of how a folder's files came about: the hub's repository and commit, or how they were trained.
+
+    Times and losses are left out, so that equal weights have equal records.
+    """
+    for name in ("downloaded.json", "training.json"):
+        if (source / name).is_file():
+            record = read_json(source / name)
+            return {name.removesuffix(".json"): {k: v for k, v in record.items() if k not in ("losses", "seconds")}}
+    return {}
+
+
+def link_checkpoint(source: Path, target: Path, expected: dict[str, str]) -> None:
     """Link the used files of the checkpoint folder `source` into `target` and record them in `provenance.json`.
 
-    expected: file name -> SHA-256 that the model's row states; origin: further facts to record (where it is from).
+    expected: file name -> SHA-256 that the model's row states.
     Raises InputError when a stated hash differs or the file is missing; the target is complete once the provenance,
     written last, is there.
     """
@@ -50,4 +62,4 @@ def link_checkpoint(source: Path, target: Path, expected: dict[str, str], origin
         link = target / path.name
         link.unlink(missing_ok=True)
         os.symlink(path.resolve(), link)
-    write_json({**origin, "sha256": found}, target / "provenance.json")
+    write_json({"source": source.as_posix(), **origin(source), "sha256": found}, target / "provenance.json")
