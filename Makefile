@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all setup test test-all lint format report bench clean
+.PHONY: all setup test lint format report bench clean
 all: setup
 	snakemake --cores $(CORES)
 

@@ -60,8 +60,8 @@ class Sums:
         for group in (-1, *np.flatnonzero((self.prompts > 0) & (self.prompts < prompts))):
             n = prompts if group < 0 else prompts - int(self.prompts[group])
             kept = total if group < 0 else total - self.probability[group]
-            bits = entropy if group < 0 else entropy - self.entropy[group]
-            value = information.prompt_information(torch.from_numpy(kept), torch.from_numpy(bits), n).numpy()
+            kept_entropy = entropy if group < 0 else entropy - self.entropy[group]
+            value = information.prompt_information(torch.from_numpy(kept), torch.from_numpy(kept_entropy), n).numpy()
             frames.append(
                 pd.DataFrame(
                     {
