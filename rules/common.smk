@@ -19,6 +19,8 @@ except InputError as error:
 MODELS = config["models"]
 DATASETS = config["datasets"]
 PROBE = config["probe"]
+# What of a model's row decides how it is loaded
+LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning")
 
 
 wildcard_constraints:
@@ -49,10 +51,11 @@ def shards():
     return range(-(-PROBE["prompts"] // config["shard_size"]))
 
 
-def gpus():
-    """GPUs a probing job asks for: one where there is one or the configuration says so."""
+def gpus(wildcards):
+    """GPUs a job with a model asks for: as many as its row says where there is one or the configuration says so."""
     here = shutil.which("nvidia-smi") is not None
-    return int(config["device"].startswith("cuda") or (config["device"] == "auto" and here))
+    used = config["device"].startswith("cuda") or (config["device"] == "auto" and here)
+    return MODEL_ROWS[wildcards.model].get("gpus", 1) if used else 0
 
 
 def model_memory(model):

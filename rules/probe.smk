@@ -11,17 +11,18 @@ rule probe:
         tokens=temp("results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet"),
         sums=temp("results/probe/{model}/{dataset}.shards/{shard}.sums.npz"),
         provenance=temp("results/probe/{model}/{dataset}.shards/{shard}.provenance.json"),
+        speed="results/benchmarks/probe/{model}/{dataset}.{shard}.speed.json",
     log:
         "results/logs/probe/{model}/{dataset}.{shard}.log",
     benchmark:
         "results/benchmarks/probe/{model}/{dataset}.{shard}.jsonl"
     threads: config["threads"]
     resources:
-        gpu=gpus(),
+        gpu=gpus,
         mem_mb=lambda wildcards: model_memory(wildcards.model),
         runtime=60,
     params:
-        row=model_row("family", "dtype", "context_length", "mask_id"),
+        row=model_row(*LOADING),
         probe=lambda wildcards: {**PROBE, "example": example(wildcards)},
         shard_size=config["shard_size"],
         seed=config["seed"],

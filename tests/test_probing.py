@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import tiny
+from discreteness.batching import batches
 from discreteness.collapse import aggregate, collapse_point, top3
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError
-from discreteness.probing import POSITION_COLUMNS, Sums, batches, prepare, probe, select_prompts
+from discreteness.probing import POSITION_COLUMNS, Sums, prepare, probe, select_prompts
 from discreteness.summary import summarise
 
 WORDS = [f"w{i}" for i in range(8)]
@@ -34,7 +35,7 @@ def dataset(n: int) -> pd.DataFrame:
 
 def run(predict, rows, batch_tokens=10**6, top_k=3):
     denoiser = MockDenoiser(WORDS, predict)
-    task = prepare(denoiser, rows, rows, SPAN, top_k)
+    task = prepare(denoiser, rows, rows, SPAN, top_k, 0)
     return probe(denoiser, task, SPAN, top_k, batch_tokens)
 
 
@@ -82,7 +83,7 @@ def test_distance_to_the_priors():
     """Predicting the smoothed unigram itself has no divergence from it."""
     rows = dataset(8)
     denoiser = MockDenoiser(WORDS, uniform)
-    task = prepare(denoiser, rows, rows, SPAN, 3)
+    task = prepare(denoiser, rows, rows, SPAN, 3, 0)
     positions, _, _ = run(lambda ids, queries: task.log_unigram.expand(len(queries), -1), rows)
     assert np.allclose(positions["kl_unigram"], 0, atol=1e-6)
     counts = np.array([3.0] * 8 + [17.0, 1.0])  # 2 of each word, 16 of padding, plus one
@@ -122,7 +123,7 @@ def questions():
 
 
 def test_equal_whatever_the_batch_size(network, questions):
-    task = prepare(network, questions, questions, 16, 3)
+    task = prepare(network, questions, questions, 16, 3, 0)
     one = probe(network, task, 16, 3, batch_tokens=1)
     for size in (100, 10**6):
         many = probe(network, task, 16, 3, batch_tokens=size)
@@ -134,12 +135,12 @@ def test_equal_whatever_the_batch_size(network, questions):
 
 
 def test_equal_whatever_the_shard_size(network, questions):
-    whole = prepare(network, questions, questions, 16, 3)
+    whole = prepare(network, questions, questions, 16, 3, 0)
     positions, tokens, sums = probe(network, whole, 16, 3, 400)
     parts = []
     for start in range(0, 24, 7):
         mine = questions.iloc[start : start + 7].reset_index(drop=True)
-        parts.append(probe(network, prepare(network, questions, mine, 16, 3), 16, 3, 400))
+        parts.append(probe(network, prepare(network, questions, mine, 16, 3, 0), 16, 3, 400))
     joined = pd.concat([part[0] for part in parts], ignore_index=True)
     numbers = positions.select_dtypes("number").columns
     assert np.allclose(positions[numbers], joined[numbers], atol=1e-5, equal_nan=True)
@@ -149,7 +150,7 @@ def test_equal_whatever_the_shard_size(network, questions):
 
 
 def test_an_empty_shard_is_no_error(network, questions):
-    task = prepare(network, questions, questions.iloc[:0], 16, 3)
+    task = prepare(network, questions, questions.iloc[:0], 16, 3, 0)
     positions, tokens, sums = probe(network, task, 16, 3, 400)
     assert len(positions) == len(tokens) == sums.prompts.sum() == 0
 
@@ -157,12 +158,12 @@ def test_an_empty_shard_is_no_error(network, questions):
 def test_a_prompt_that_does_not_fit(network, questions):
     long = questions.assign(prompt=["cat " * 60, *questions["prompt"][1:]])
     with pytest.raises(InputError, match=r"prompt test-00000: 62 tokens and a span of 16 exceed .* 64 tokens"):
-        prepare(network, long, long, 16, 3)
+        prepare(network, long, long, 16, 3, 0)
 
 
 def test_too_many_top_tokens(network, questions):
     with pytest.raises(InputError, match="probe.top_k = 1000"):
-        prepare(network, questions, questions, 16, 1000)
+        prepare(network, questions, questions, 16, 1000, 0)
 
 
 def test_non_finite_predictions_name_the_prompt():
@@ -233,8 +234,8 @@ def test_collapse_point():
 
 def test_sums_add_up():
     a, b = Sums.empty(2, 3), Sums.empty(2, 3)
-    a.add(1, np.full((2, 3), 1 / 3), np.full(2, math.log(3)))
-    b.add(4, np.eye(3)[:2], np.zeros(2))
+    a.add(1, torch.full((2, 3), 1 / 3), np.full(2, math.log(3)))
+    b.add(4, torch.eye(3)[:2], np.zeros(2))
     both = (a + b).information()
     assert both[both["left_out"] == -1]["prompts"].tolist() == [2, 2]
     assert set(both["left_out"]) == {-1, 1, 4}

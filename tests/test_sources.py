@@ -12,10 +12,15 @@ ROOT = SCRIPTS.parent
 NAMED = {"probe.py": ["denoisers.llada"], "prompts.py": ["datasets.docs"]}
 
 LIST = """
-import ast, importlib, sys
+import ast, importlib.util, sys
 for node in ast.walk(ast.parse(open({script!r}).read())):
     if isinstance(node, ast.ImportFrom):
         importlib.import_module(node.module)
+        for alias in node.names:
+            if importlib.util.find_spec(node.module).submodule_search_locations is not None:
+                name = node.module + "." + alias.name
+                if importlib.util.find_spec(name):
+                    importlib.import_module(name)
     elif isinstance(node, ast.Import):
         for alias in node.names:
             importlib.import_module(alias.name)

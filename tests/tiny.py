@@ -42,28 +42,39 @@ def config(**changes) -> dict:
     return {**base, **changes}
 
 
+def shapes(settings: dict) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a LLaDA checkpoint -> its shape; layers from `first_layer` on, alone, where that is given."""
+    width, hidden, vocabulary = settings["d_model"], settings["mlp_hidden_size"], settings["embedding_size"]
+    first = settings.get("first_layer")
+    made = {}
+    if first is None:
+        made = {
+            "model.transformer.wte.weight": (vocabulary, width),
+            "model.transformer.ln_f.weight": (width,),
+            "model.transformer.ff_out.weight": (vocabulary, width),
+        }
+    for layer in range(first or 0, (first or 0) + settings["n_layers"]):
+        block = f"model.transformer.blocks.{layer}."
+        for name in ("q_proj", "k_proj", "v_proj", "attn_out"):
+            made[f"{block}{name}.weight"] = (width, width)
+        for name in ("ff_proj", "up_proj"):
+            made[f"{block}{name}.weight"] = (hidden, width)
+        made[f"{block}ff_out.weight"] = (width, hidden)
+        for name in ("attn_norm", "ff_norm"):
+            made[f"{block}{name}.weight"] = (width,)
+    return made
+
+
 def tensors(settings: dict, seed: int = 0) -> dict[str, torch.Tensor]:
     """Random weights under LLaDA's names."""
     generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
-
-    width, hidden, vocabulary = settings["d_model"], settings["mlp_hidden_size"], settings["embedding_size"]
-    made = {
-        "model.transformer.wte.weight": normal(vocabulary, width),
-        "model.transformer.ln_f.weight": torch.ones(width),
-        "model.transformer.ff_out.weight": 3 * normal(vocabulary, width),
-    }
-    for layer in range(settings["n_layers"]):
-        block = f"model.transformer.blocks.{layer}."
-        for name in ("q_proj", "k_proj", "v_proj", "attn_out"):
-            made[f"{block}{name}.weight"] = normal(width, width)
-        for name in ("ff_proj", "up_proj"):
-            made[f"{block}{name}.weight"] = normal(hidden, width)
-        made[f"{block}ff_out.weight"] = normal(width, hidden)
-        for name in ("attn_norm", "ff_norm"):
-            made[f"{block}{name}.weight"] = torch.ones(width)
+    made = {}
+    for name, shape in shapes(settings).items():
+        if len(shape) == 1:
+            made[name] = torch.ones(shape)
+        else:
+            made[name] = torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+    made["model.transformer.ff_out.weight"] *= 3
     return made
 
 
@@ -95,3 +106,96 @@ def write(folder: Path, seed: int = 0, edit=None, **changes) -> Path:
     save_file(made, folder / "model.safetensors")
     tokenizer().save_pretrained(folder)
     return folder
+
+
+def transformers_model(family: str, seed: int = 0):
+    """A random model of a few thousand weights in the transformers class that a family is loaded into."""
+    import transformers as t
+
+    vocabulary = len(tokenizer())
+    small = {"vocab_size": vocabulary, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    made = {
+        "bert": lambda: t.BertForMaskedLM(t.BertConfig(**small, intermediate_size=24, max_position_embeddings=64)),
+        "modernbert": lambda: t.ModernBertForMaskedLM(
+            t.ModernBertConfig(**small, intermediate_size=24, max_position_embeddings=64, pad_token_id=1)
+        ),
+        "gpt2": lambda: t.GPT2LMHeadModel(
+            t.GPT2Config(vocab_size=vocabulary, n_embd=16, n_layer=2, n_head=2, n_positions=64)
+        ),
+        "illada": lambda: t.LlamaForCausalLM(
+            t.LlamaConfig(
+                **small,
+                intermediate_size=24,
+                num_key_value_heads=1,
+                max_position_embeddings=64,
+                tie_word_embeddings=True,
+                eos_token_id=1,
+            )
+        ),
+        "qwen3": lambda: t.Qwen3ForCausalLM(
+            t.Qwen3Config(
+                **small,
+                intermediate_size=24,
+                num_key_value_heads=1,
+                head_dim=8,
+                max_position_embeddings=64,
+                tie_word_embeddings=True,
+            )
+        ),
+        "diffusion_gemma": lambda: t.DiffusionGemmaForBlockDiffusion(
+            t.DiffusionGemmaConfig(
+                text_config={
+                    **small,
+                    "intermediate_size": 24,
+                    "num_key_value_heads": 1,
+                    "head_dim": 8,
+                    "global_head_dim": 8,
+                    "num_experts": 4,
+                    "top_k_experts": 2,
+                    "moe_intermediate_size": 8,
+                    "sliding_window": 16,
+                    "layer_types": ["sliding_attention", "full_attention"],
+                    "max_position_embeddings": 64,
+                    "eos_token_id": 1,
+                    "pad_token_id": 1,
+                },
+                vision_config={
+                    "model_type": "gemma4_vision",
+                    "hidden_size": 8,
+                    "intermediate_size": 8,
+                    "num_hidden_layers": 1,
+                    "num_attention_heads": 1,
+                    "num_key_value_heads": 1,
+                    "head_dim": 8,
+                    "position_embedding_size": 16,
+                },
+                canvas_length=8,
+            )
+        ),
+    }[family]
+    torch.manual_seed(seed)
+    model = made().eval()
+    with torch.no_grad():  # larger than at the usual start, so that predictions differ from place to place
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=0.5)
+    return model
+
+
+def write_transformers(folder: Path, family: str, seed: int = 0):
+    """Write such a model in the layout of a hub snapshot; returns it."""
+    model = transformers_model(family, seed)
+    model.save_pretrained(folder)
+    if family == "illada":
+        own = {
+            "model_type": "illada",
+            "architectures": ["ILLaDAForCausalLM"],
+            "rope_theta": 10000.0,
+            "rope_scaling": None,
+        }
+        settings = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**settings, **own}))
+    tokens = tokenizer()
+    tokens.mask_token = "<|mdm_mask|>"
+    tokens.save_pretrained(folder)
+    return model

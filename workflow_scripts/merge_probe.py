@@ -6,6 +6,7 @@ from operator import add
 
 import numpy as np
 import pandas as pd
+import torch
 
 from discreteness.io import atomic, read_table, write_table
 from discreteness.jobs import job
@@ -15,7 +16,7 @@ from discreteness.probing import Sums
 def load_sums(path: str) -> Sums:
     """The sums a shard wrote (plain arrays, no pickle)."""
     with np.load(path, allow_pickle=False) as arrays:
-        return Sums(arrays["probability"], arrays["entropy"], arrays["prompts"])
+        return Sums(torch.from_numpy(arrays["probability"]), arrays["entropy"], arrays["prompts"])
 
 
 with job(snakemake.log[0]):  # noqa: F821

@@ -1,28 +1,34 @@
 """Probe a model on one shard of a data set's prompts."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 
+from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
-from discreteness.io import atomic, read_table, write_table
-from discreteness.jobs import job, use_threads, write_provenance
+from discreteness.io import atomic, read_table, write_json, write_table
+from discreteness.jobs import job, peak_memory, use_threads, write_provenance
 from discreteness.probing import prepare, probe, select_prompts
 
 
 def main(input, output, params, shard: int, device: str, log) -> None:
-    """Load the model once, probe the shard's prompts, write positions, tokens, sums and provenance."""
+    """Load the model once, probe the shard's prompts, write positions, tokens, sums, provenance and speed."""
     use_threads(params.threads)
     settings = params.probe
     rows = read_table(input.prompts)
     chosen = select_prompts(rows, settings["prompts"], settings["example"], params.seed)
     mine = chosen.iloc[shard * params.shard_size : (shard + 1) * params.shard_size].reset_index(drop=True)
     folder = Path(input.model).parent
+    start = time.perf_counter()
     denoiser = load_denoiser({**params.row, "path": folder}, device)
+    loaded = time.perf_counter()
     log.info("%s on %s, %d of %d prompts", folder.name, denoiser.device, len(mine), len(chosen))
-    task = prepare(denoiser, rows, mine, settings["span"], settings["top_k"])
+    task = prepare(denoiser, rows, mine, settings["span"], settings["top_k"], params.seed)
+    prepared = time.perf_counter()
     positions, tokens, sums = probe(denoiser, task, settings["span"], settings["top_k"], settings["batch_tokens"])
+    seconds = time.perf_counter() - prepared
     write_table(positions, output.positions)
     write_table(tokens, output.tokens)
     with atomic(output.sums) as temporary:
@@ -35,6 +41,19 @@ def main(input, output, params, shard: int, device: str, log) -> None:
         seed=params.seed,
         threads=params.threads,
         device=str(denoiser.device),
+    )
+    states = sum(len(prompt) + (denoiser.canvas_length or settings["span"]) for prompt in task.prompts)
+    write_json(
+        {
+            "device": str(denoiser.device),
+            "load_seconds": round(loaded - start, 3),
+            "probe_seconds": round(seconds, 3),
+            "prompts": len(mine),
+            "tokens": states * denoiser.canvases,
+            "tokens_per_second": round(states * denoiser.canvases / seconds, 1),
+            "peak_memory_gb": round(peak_memory(denoiser.device) / 1e9, 3),
+        },
+        output.speed,
     )
 
 

@@ -10,10 +10,11 @@ import time
 import numpy as np
 import torch
 
+from discreteness.batching import batches
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.transformer import TransformerDenoiser
-from discreteness.probing import prepare, probe, select_prompts
+from discreteness.probing import predict, prepare, probe, select_prompts
 from discreteness.settings import ROOT, read_yaml
 
 SPAN, TOP_K = 128, 3
@@ -43,11 +44,9 @@ def timed(run) -> tuple[float, tuple]:
 
 def forward_only(denoiser, task, batch_tokens):
     """Only the predictions, without describing them."""
-    from discreteness.probing import _predict, batches
-
     lengths = [len(prompt) + SPAN for prompt in task.prompts]
     for batch in batches(lengths, batch_tokens):
-        _predict(denoiser, task, batch, SPAN)
+        predict(denoiser, task, batch, SPAN)
     return ()
 
 
@@ -68,7 +67,7 @@ def main() -> None:
     usual.__class__ = HeadEverywhere
     rows = load_dataset(arguments.dataset, read_yaml(ROOT / "config" / "datasets.yaml")[arguments.dataset])
     chosen = select_prompts(rows, arguments.prompts, 0, 0)
-    task = prepare(native, rows, chosen, SPAN, TOP_K)
+    task = prepare(native, rows, chosen, SPAN, TOP_K, 0)
     ways = {
         "one prompt at a time, head everywhere": (usual, 1),
         "one prompt at a time, head at the masks": (native, 1),

@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,17 @@ from importlib import metadata
 from discreteness.errors import InputError
 from discreteness.io import write_json
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "pyarrow", "snakemake")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "snakemake",
+)
 
 
 @contextmanager
@@ -37,6 +48,16 @@ def use_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def peak_memory(device) -> int:
+    """Most memory this process has held, bytes: the GPU's where `device` is one, else resident memory."""
+    import torch
+
+    if device.type == "cuda":
+        return sum(torch.cuda.max_memory_allocated(card) for card in range(torch.cuda.device_count()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def write_provenance(path: str, **facts: object) -> None:

@@ -1,9 +1,9 @@
-"""Single-pass probing: a prompt, a span of masks, one forward pass, what is predicted at every mask.
+"""Single-pass probing: a prompt, a span of unknown tokens, one forward pass, what is predicted at each of them.
 
 The experiment of arXiv 2512.22630, with what it takes to measure how predictions collapse with distance.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,11 @@ import torch
 from tqdm import tqdm
 
 from discreteness import information, priors, token_classes
+from discreteness.batching import batches, run_halving
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
 from discreteness.randomness import key
+from discreteness.states import blank
 
 GROUPS = 10  # prompt groups of the jackknife
 
@@ -32,16 +34,17 @@ TOKEN_COLUMNS = ["prompt_id", "position", "rank", "token_id", "token", "probabil
 class Sums:
     """Running totals from which prompt information follows, by prompt group; shards add up."""
 
-    probability: np.ndarray  # (GROUPS, span, V) float32
+    probability: torch.Tensor  # (GROUPS, span, V) float32, where the model's predictions are
     entropy: np.ndarray  # (GROUPS, span) float64
     prompts: np.ndarray  # (GROUPS,) int64
 
     @classmethod
-    def empty(cls, span: int, vocab_size: int) -> "Sums":
+    def empty(cls, span: int, vocab_size: int, device: torch.device | str = "cpu") -> "Sums":
         """All zero."""
-        return cls(np.zeros((GROUPS, span, vocab_size), np.float32), np.zeros((GROUPS, span)), np.zeros(GROUPS, int))
+        probability = torch.zeros(GROUPS, span, vocab_size, device=device)
+        return cls(probability, np.zeros((GROUPS, span)), np.zeros(GROUPS, int))
 
-    def add(self, group: int, probability: np.ndarray, entropy: np.ndarray) -> None:
+    def add(self, group: int, probability: torch.Tensor, entropy: np.ndarray) -> None:
         """Count one prompt's predictions: probability (span, V), entropy (span,)."""
         self.probability[group] += probability
         self.entropy[group] += entropy
@@ -61,7 +64,7 @@ class Sums:
             n = prompts if group < 0 else prompts - int(self.prompts[group])
             kept = total if group < 0 else total - self.probability[group]
             kept_entropy = entropy if group < 0 else entropy - self.entropy[group]
-            value = information.prompt_information(torch.from_numpy(kept), torch.from_numpy(kept_entropy), n).numpy()
+            value = information.prompt_information(kept, torch.from_numpy(kept_entropy), n).numpy()
             frames.append(
                 pd.DataFrame(
                     {
@@ -85,6 +88,7 @@ class Task:
     positional_logprob: np.ndarray  # (n, span) nats
     log_unigram: torch.Tensor  # (V,) with padding
     log_unigram_without_eos: torch.Tensor  # (V,) without special tokens
+    seed: int  # of random canvases
 
 
 def select_prompts(rows: pd.DataFrame, prompts: int, example: int, seed: int) -> pd.DataFrame:
@@ -98,7 +102,7 @@ def select_prompts(rows: pd.DataFrame, prompts: int, example: int, seed: int) ->
     return rows.loc[sorted(order[:prompts])].reset_index(drop=True)
 
 
-def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, top_k: int) -> Task:
+def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, top_k: int, seed: int) -> Task:
     """Encode the chosen prompts; take the priors from the answers of all `rows`, whatever is chosen or sharded.
 
     Raises InputError for a prompt that does not fit the model's context together with the span, and for a `top_k`
@@ -107,10 +111,11 @@ def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: 
     if top_k > denoiser.vocab_size:
         raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
     prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
+    length = denoiser.canvas_length or span
     for prompt_id, prompt in zip(chosen["prompt_id"], prompts, strict=True):
-        if len(prompt) + span > denoiser.context_length:
+        if len(prompt) + length > denoiser.context_length:
             raise InputError(
-                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {span} exceed the model's context of "
+                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {length} exceed the model's context of "
                 f"{denoiser.context_length} tokens"
             )
     answers = [denoiser.encode_answer(answer) for answer in rows["answer"]]
@@ -128,6 +133,7 @@ def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: 
         positional_logprob=positional[index],
         log_unigram=unigram,
         log_unigram_without_eos=information.renormalise_without(bare, special_mask(denoiser)),
+        seed=seed,
     )
 
 
@@ -138,70 +144,69 @@ def special_mask(denoiser: Denoiser) -> torch.Tensor:
     return mask
 
 
-def batches(lengths: list[int], batch_tokens: int, padding: float = 0.2) -> Iterator[list[int]]:
-    """Indices of sequences in batches of at most `batch_tokens` tokens each, padding counted (at least one sequence).
-
-    Sequences of similar length go together: at most the share `padding` of any row is filled up.
-    """
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    batch: list[int] = []
-    for index in order:
-        if batch:
-            longest = lengths[batch[0]]
-            if (len(batch) + 1) * longest > batch_tokens or lengths[index] < (1 - padding) * longest:
-                yield batch
-                batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
 def probe(
     denoiser: Denoiser, task: Task, span: int, top_k: int, batch_tokens: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, Sums]:
-    """Show the model `span` masks after every prompt and describe its predictions.
+    """Show the model `span` unknown tokens after every prompt and describe its predictions.
 
-    Returns (positions, tokens, sums); the tables' columns are described in `columns.COLUMNS`. Token texts and classes
-    are those of the model's vocabulary. Raises FloatingPointError naming the prompt for non-finite logits.
+    What stands for an unknown token is the model's own (`states.blank`); where it is random, probabilities are averaged
+    over `denoiser.canvases` draws. Returns (positions, tokens, sums); the tables' columns are described in
+    `columns.COLUMNS`. Token texts and classes are those of the model's vocabulary. A batch that does not fit the
+    device's memory is halved. Raises InputError naming the prompts for non-finite logits.
     """
     texts, classes = token_classes.vocabulary(denoiser)
     special = special_mask(denoiser).to(denoiser.device)
-    sums = Sums.empty(span, denoiser.vocab_size)
+    sums = Sums.empty(span, denoiser.vocab_size, denoiser.device)
     positions, tokens = {}, {}
+
+    def look(batch: list[int]):
+        log_p = predict(denoiser, task, batch, span)  # (B, span, V)
+        return log_p, _describe(log_p, task, batch, special, denoiser.eos_ids), log_p.topk(top_k, dim=-1)
+
     with tqdm(total=len(task.prompts), desc="prompts", unit="prompt", mininterval=1) as bar:
-        for batch in batches([len(prompt) + span for prompt in task.prompts], batch_tokens):
-            log_p = _predict(denoiser, task, batch, span)  # (B, span, V)
-            described = _describe(log_p, task, batch, special, denoiser.eos_ids)
-            top = log_p.topk(top_k, dim=-1)
-            for place, index in enumerate(batch):
-                prompt_id = task.prompt_ids[index]
-                columns = {name: value[place] for name, value in described.items()}
-                positions[index] = _position_rows(prompt_id, columns, texts, classes)
-                tokens[index] = _token_rows(
-                    prompt_id,
-                    top.indices[place].cpu().numpy(),
-                    top.values[place].exp().cpu().numpy(),
-                    texts,
-                    classes,
-                )
-                group = key(0, "jackknife", prompt_id) % GROUPS
-                sums.add(group, log_p[place].exp().cpu().numpy(), columns["entropy"])
-            bar.update(len(batch))
+        for whole in batches([len(prompt) + (denoiser.canvas_length or span) for prompt in task.prompts], batch_tokens):
+            for batch, (log_p, described, top) in run_halving(look, whole):
+                for place, index in enumerate(batch):
+                    prompt_id = task.prompt_ids[index]
+                    columns = {name: value[place] for name, value in described.items()}
+                    positions[index] = _position_rows(prompt_id, columns, texts, classes)
+                    tokens[index] = _token_rows(
+                        prompt_id,
+                        top.indices[place].cpu().numpy(),
+                        top.values[place].exp().cpu().numpy(),
+                        texts,
+                        classes,
+                    )
+                    sums.add(key(0, "jackknife", prompt_id) % GROUPS, log_p[place].exp(), columns["entropy"])
+                bar.update(len(batch))
+    sums.probability = sums.probability.cpu()
     return _stack(positions, POSITION_COLUMNS), _stack(tokens, TOKEN_COLUMNS), sums
 
 
-def _predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torch.Tensor:
-    """(B, span, V) log-probabilities at the masks behind each prompt of a batch, padded on the right."""
-    lengths = torch.tensor([len(task.prompts[index]) for index in batch])
-    width = int(lengths.max()) + span
+def predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torch.Tensor:
+    """(B, span, V) log-probabilities at the unknown tokens behind each prompt of a batch, averaged over canvases."""
+    total = None
+    for replicate in range(denoiser.canvases):
+        log_p = _single_pass(denoiser, task, batch, span, replicate)
+        total = log_p if total is None else torch.logaddexp(total, log_p)
+    return total if denoiser.canvases == 1 else total - math.log(denoiser.canvases)
+
+
+def _single_pass(denoiser: Denoiser, task: Task, batch: list[int], span: int, replicate: int) -> torch.Tensor:
+    """(B, span, V) log-probabilities of one forward pass, rows padded on the right."""
+    prompts = [task.prompts[index] for index in batch]
+    states = [
+        blank(denoiser, prompt, span, task.answers[index], replicate, (task.seed, "canvas", task.prompt_ids[index]))
+        for index, prompt in zip(batch, prompts, strict=True)
+    ]
+    width = max(map(len, states))
     ids = torch.full((len(batch), width), denoiser.eos_ids[0])  # (B, L)
-    for row, index in zip(ids, batch, strict=True):
-        prompt = task.prompts[index]
-        row[: len(prompt)] = torch.tensor(prompt)
-        row[len(prompt) : len(prompt) + span] = denoiser.mask_id
-    real = torch.arange(width) < (lengths + span)[:, None]
+    for row, state in zip(ids, states, strict=True):
+        row[: len(state)] = torch.tensor(state)
+    real = torch.arange(width) < torch.tensor([len(state) for state in states])[:, None]
     rows = torch.arange(len(batch)).repeat_interleave(span)
-    places = (lengths[:, None] + torch.arange(span)).flatten()
+    first = torch.tensor([len(prompt) for prompt in prompts])
+    places = (first[:, None] + torch.arange(span)).flatten()
     try:
         log_p = denoiser.log_probs(ids, None if real.all() else real, torch.stack([rows, places], -1))
     except FloatingPointError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from discreteness.denoisers import check_family
 from discreteness.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,11 @@ def load_settings(config: Mapping) -> tuple[dict, dict]:
                 f"{config['tables']['datasets']}"
             )
     datasets = {name: tables["datasets"][name] for name in needed}
+    for name, row in models.items():
+        try:
+            check_family(row)
+        except InputError as error:
+            raise InputError(f"{config['tables']['models']}: {name}.{error}") from None
     _check_paths(models, config["tables"]["models"])
     _check_paths(datasets, config["tables"]["datasets"])
     return models, datasets

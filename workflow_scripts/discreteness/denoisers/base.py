@@ -1,6 +1,7 @@
 """What probing, curves and decoding ask of a model, and nothing else."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ class Denoiser(ABC):
     vocab_size: V, the width of `log_probs`.
     context_length: longest sequence in tokens.
     tokenizer: the model's own transformers tokenizer (None for a mock).
-    device: torch device that holds the state.
+    device: torch device that predictions come from.
+    canvas_length: tokens denoised at once where that is fixed (None: any number).
+    canvases: random states that a single pass is averaged over (1 where the corrupted state is not random).
     """
 
     corruption: str
@@ -29,6 +32,8 @@ class Denoiser(ABC):
     context_length: int
     tokenizer: Any
     device: torch.device
+    canvas_length: int | None = None
+    canvases: int = 1
 
     @abstractmethod
     def log_probs(
@@ -55,6 +60,18 @@ class Denoiser(ABC):
     def encode_answer(self, answer: str) -> list[int]:
         """Token ids of an answer's text, without special tokens."""
         return self.tokenizer(answer, add_special_tokens=False).input_ids
+
+
+def distinct(ids: Iterable[int | None]) -> tuple[int, ...]:
+    """The ids that are there, each once, in order."""
+    return tuple(dict.fromkeys(id_ for id_ in ids if id_ is not None))
+
+
+def special_tokens(tokenizer: Any, vocab_size: int, ids: Iterable[int | None]) -> tuple[int, ...]:
+    """Ids that are not text: the tokenizer's control tokens, `ids`, and rows of the head without a token."""
+    added = (id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
+    unused = range(len(tokenizer), vocab_size)
+    return tuple(sorted(distinct([*tokenizer.all_special_ids, *added, *ids, *unused])))
 
 
 def check_finite(logits: torch.Tensor, queries: torch.Tensor) -> None:

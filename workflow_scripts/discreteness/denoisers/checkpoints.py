@@ -1,15 +1,19 @@
 """Reading a checkpoint folder: JSON and safetensors only, every claim checked before a byte of weight is used."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
+import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 
 from discreteness.errors import InputError
 
 Rename = Callable[[str], str]
+Shapes = dict[str, tuple[Path, tuple[int, ...]]]  # tensor name -> (file, shape)
 
 
 def read_json(path: Path) -> dict:
@@ -32,7 +36,10 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        files = read_json(index).get("weight_map")
+        if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
+            raise InputError(f"{index}: expected a mapping `weight_map` of tensor names to file names")
+        names = sorted(set(files.values()))
         for name in names:
             if Path(name).name != name:
                 raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this folder")
@@ -49,7 +56,7 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_shapes(folder: Path) -> dict[str, tuple[Path, tuple[int, ...]]]:
+def read_shapes(folder: Path) -> Shapes:
     """Tensor name -> (file, shape) from the files' headers, which safetensors checks against the file's length."""
     shapes: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in weight_files(folder):
@@ -64,25 +71,42 @@ def read_shapes(folder: Path) -> dict[str, tuple[Path, tuple[int, ...]]]:
     return shapes
 
 
-def _one_line(names: set[str]) -> str:
+def one_line(names: set[str]) -> str:
+    """The first of some names, for a message."""
     listed = sorted(names)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]], rename: Rename) -> dict[str, tuple[Path, str]]:
+def check_memory(folder: Path, shapes: Shapes, dtype: torch.dtype, device: torch.device, gpus: int) -> None:
+    """Raise InputError when tensors of these shapes, in `dtype`, do not fit the device's free memory."""
+    needed = sum(prod(shape) for _, shape in shapes.values()) * dtype.itemsize
+    if device.type == "cuda":
+        cards = range(torch.cuda.device_count())[:gpus] if gpus > 1 else [device]
+        free = sum(torch.cuda.mem_get_info(card)[0] for card in cards)
+    else:
+        free = psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"{folder}: the weights take {needed / 1e9:.1f} GB as {str(dtype).removeprefix('torch.')}, "
+            f"{free / 1e9:.1f} GB are free on {device}"
+        )
+
+
+def check_shapes(
+    folder: Path, shapes: Shapes, expected: dict[str, tuple[int, ...]], rename: Rename
+) -> dict[str, tuple[Path, str]]:
     """Match a checkpoint's tensors with the model's: the same names after `rename`, the same shapes, none left over.
 
-    Returns model name -> (file, name in the file).
+    shapes: as `read_shapes` returns them. Returns model name -> (file, name in the file).
     """
     found: dict[str, tuple[Path, str]] = {}
-    shapes = read_shapes(folder)
     for name, (path, _) in shapes.items():
         found[rename(name)] = (path, name)
     if missing := expected.keys() - found.keys():
-        raise InputError(f"{folder}: the checkpoint lacks {_one_line(missing)}")
+        raise InputError(f"{folder}: the checkpoint lacks {one_line(missing)}")
     if extra := found.keys() - expected.keys():
         raise InputError(
-            f"{folder}: tensors the architecture has no place for: {_one_line({found[n][1] for n in extra})}"
+            f"{folder}: tensors the architecture has no place for: {one_line({found[n][1] for n in extra})}"
         )
     for target, (path, name) in found.items():
         if shapes[name][1] != expected[target]:
@@ -92,14 +116,14 @@ def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]], rename: Ren
     return found
 
 
-def load_tensors(found: dict[str, tuple[Path, str]], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Read the matched tensors in `dtype`, file by file. Raises InputError for values that are not finite."""
+def load_tensors(found: dict[str, tuple[Path, str]], dtype: torch.dtype, device) -> dict[str, torch.Tensor]:
+    """Read the matched tensors in `dtype` onto a device, file by file, one tensor at a time."""
     tensors: dict[str, torch.Tensor] = {}
     for path in sorted({path for path, _ in found.values()}):
         with safe_open(path, framework="pt") as file:
             for target, (source, name) in found.items():
                 if source == path:
-                    tensors[target] = file.get_tensor(name).to(dtype)
+                    tensors[target] = file.get_tensor(name).to(device=device, dtype=dtype)
     return tensors
 
 
@@ -117,3 +141,12 @@ def read_config(folder: Path, refuse: dict[str, tuple]) -> dict:
             wanted = " or ".join(map(repr, allowed))
             raise InputError(f"{path}: {key} = {config[key]!r} is not supported (expected {wanted})")
     return config
+
+
+@contextmanager
+def required(path: Path) -> Iterator[None]:
+    """Turn a KeyError inside the block, a key that a configuration file lacks, into an InputError that names it."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"{path}: key {error.args[0]!r} is missing") from None

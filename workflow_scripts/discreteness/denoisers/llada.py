@@ -1,7 +1,7 @@
-"""LLaDA (arXiv 2502.09992): a masked diffusion transformer in transformers' own Llama class, made bidirectional.
+"""LLaDA (arXiv 2502.09992) and iLLaDA: masked diffusion in transformers' own Llama class, made bidirectional.
 
-The published checkpoints name the same tensors otherwise; nothing is permuted. `config.json` is read as plain JSON, so
-its `auto_map` (remote code) is never followed.
+LLaDA's checkpoints name the same tensors otherwise, nothing is permuted; iLLaDA's have Llama's names of tensors and of
+settings. `config.json` is read as plain JSON, so its `auto_map` (remote code) is never followed.
 """
 
 import re
@@ -10,8 +10,13 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from discreteness.denoisers.checkpoints import read_config
-from discreteness.denoisers.transformer import TransformerDenoiser, build_backbone, rotate_in_float32
+from discreteness.denoisers.checkpoints import read_config, required
+from discreteness.denoisers.transformer import (
+    TransformerDenoiser,
+    build_backbone,
+    rotate_in_float32,
+    without_prefix,
+)
 from discreteness.errors import InputError
 
 # What a Llama model can express; any other value of these keys changes the arithmetic.
@@ -28,6 +33,13 @@ SUPPORTED = {
     "alibi": (False,),
     "rope": (True,),
     "block_group_size": (1,),
+}
+
+# The same for iLLaDA, whose code has LayerNorm and dropout as options and no other rotary embedding.
+ILLADA_SUPPORTED = {
+    "hidden_act": ("silu",),
+    "layer_norm_eps": (None,),
+    "rope_scaling": (None, {}, {"rope_type": "default"}),
 }
 
 _NAMES = {
@@ -68,7 +80,7 @@ def llama_config(config: dict, folder: Path) -> LlamaConfig:
         raise InputError(f"{path}: include_bias = True is supported only with weight_tying = True")
     if config.get("include_qkv_bias") and not bias:
         raise InputError(f"{path}: include_qkv_bias = True is supported only with include_bias = True")
-    try:
+    with required(path):
         heads, width = config["n_heads"], config["d_model"]
         return LlamaConfig(
             vocab_size=config.get("embedding_size") or config["vocab_size"],
@@ -87,27 +99,59 @@ def llama_config(config: dict, folder: Path) -> LlamaConfig:
             bos_token_id=None,
             eos_token_id=None,
         )
-    except KeyError as error:
-        raise InputError(f"{path}: key {error.args[0]!r} is missing") from None
+
+
+def illada_config(config: dict, folder: Path) -> LlamaConfig:
+    """The Llama configuration that computes what this iLLaDA `config.json` describes."""
+    with required(folder / "config.json"):
+        return LlamaConfig(
+            vocab_size=config["vocab_size"],
+            hidden_size=config["hidden_size"],
+            intermediate_size=config["intermediate_size"],
+            num_hidden_layers=config["num_hidden_layers"],
+            num_attention_heads=config["num_attention_heads"],
+            num_key_value_heads=config["num_key_value_heads"],
+            max_position_embeddings=config["max_position_embeddings"],
+            rms_norm_eps=config["rms_norm_eps"],
+            rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+            attention_bias=config.get("attention_bias", False),
+            mlp_bias=config.get("mlp_bias", False),
+            tie_word_embeddings=config["tie_word_embeddings"],
+            pad_token_id=None,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
 
 
 def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformerDenoiser:
-    """Load a LLaDA checkpoint folder. row: may override `context_length` and `mask_id`."""
-    config = read_config(folder, SUPPORTED)
-    llama = llama_config(config, folder)
-    backbone, head = build_backbone(LlamaModel, llama, folder, rename, dtype, device)
-    if config.get("rope_full_precision", True) and dtype != torch.float32:
+    """Load a LLaDA or iLLaDA checkpoint folder.
+
+    row: `mask_id` (needed for iLLaDA, whose config.json has none) and `context_length` override config.json; `gpus`
+    spreads the layers. LLaDA rotates queries and keys in float32 also where its weights are bfloat16, iLLaDA does not.
+    """
+    config = read_config(folder, {})
+    if "moe" in str(config.get("model_type")):
+        raise InputError(f"{folder / 'config.json'}: model_type: LLaDA's mixtures of experts are not supported")
+    if "ILLaDAForCausalLM" in config.get("architectures", ()):
+        read_config(folder, ILLADA_SUPPORTED)
+        llama, renamed, full_precision = illada_config(config, folder), without_prefix, False
+        context = llama.max_position_embeddings
+    else:
+        read_config(folder, SUPPORTED)
+        llama, renamed, full_precision = llama_config(config, folder), rename, config.get("rope_full_precision", True)
+        context = config["max_sequence_length"]
+    backbone, head = build_backbone(LlamaModel, llama, folder, renamed, dtype, device, row.get("gpus", 1))
+    if full_precision and dtype != torch.float32:
         rotate_in_float32(backbone)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    mask_id = row.get("mask_id", config.get("mask_token_id"))
-    if mask_id is None:
-        raise InputError(f"{folder / 'config.json'}: key 'mask_token_id' is missing")
-    eos = [config.get("eos_token_id"), tokenizer.convert_tokens_to_ids("<|eot_id|>")]
+    with required(folder / "config.json"):
+        mask_id = row["mask_id"] if "mask_id" in row else config["mask_token_id"]
+        end = config["eos_token_id"]
     return TransformerDenoiser(
         backbone,
         head,
         tokenizer,
         mask_id=mask_id,
-        eos_ids=tuple(dict.fromkeys(id_ for id_ in eos if id_ is not None)),
-        context_length=row.get("context_length") or config["max_sequence_length"],
+        eos_ids=(end, tokenizer.get_vocab().get("<|eot_id|>")),
+        context_length=row.get("context_length", context),
     )

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+import accelerate
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from discreteness.denoisers.base import Denoiser, check_finite
-from discreteness.denoisers.checkpoints import Rename, check_shapes, load_tensors
+from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
+from discreteness.denoisers.checkpoints import Rename, check_memory, check_shapes, load_tensors, read_shapes
 from discreteness.errors import InputError
 
 HEAD = "lm_head.weight"
@@ -19,7 +20,8 @@ FLOAT32_ROTARY = "sdpa_float32_rotary"
 class TransformerDenoiser(Denoiser):
     """Bidirectional backbone (B, L) -> (B, L, d), float32 head (V, d) applied at the queries, softmax in float32.
 
-    shift: the prediction for position i is read at i - 1 (position 0 at 0), as Dream's checkpoints were trained.
+    shift: the prediction for position i is read at i − 1 (a row's first token at itself), as Dream's checkpoints were
+    trained.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class TransformerDenoiser(Denoiser):
         tokenizer: PreTrainedTokenizerBase,
         *,
         mask_id: int,
-        eos_ids: tuple[int, ...],
+        eos_ids: tuple[int | None, ...],
         context_length: int,
         shift: bool = False,
     ):
@@ -38,13 +40,12 @@ class TransformerDenoiser(Denoiser):
         self.head = head.float()
         self.tokenizer = tokenizer
         self.mask_id = mask_id
-        self.eos_ids = eos_ids
+        self.eos_ids = distinct(eos_ids)
         self.vocab_size = head.shape[0]
         self.context_length = context_length
         self.shift = int(shift)
         self.device = head.device
-        unused = range(len(tokenizer), self.vocab_size)
-        self.special_ids = tuple(sorted({*tokenizer.all_special_ids, *eos_ids, mask_id, *_added(tokenizer), *unused}))
+        self.special_ids = special_tokens(tokenizer, self.vocab_size, (*self.eos_ids, mask_id))
 
     @torch.inference_mode()
     def log_probs(self, token_ids, attention_mask, queries):
@@ -57,31 +58,41 @@ class TransformerDenoiser(Denoiser):
             input_ids=token_ids.to(self.device), attention_mask=mask, use_cache=False
         ).last_hidden_state  # (B, L, d)
         rows, positions = queries.unbind(-1)
-        hidden = hidden[rows, (positions - self.shift).clamp(min=0)]  # (Q, d)
+        if self.shift:
+            first = 0 if mask is None else mask.int().argmax(1)[rows]
+            positions = torch.maximum(positions - self.shift, torch.as_tensor(first, device=positions.device))
+        hidden = hidden[rows, positions].to(self.head.device)  # (Q, d)
         logits = hidden.float() @ self.head.T  # (Q, V)
         check_finite(logits, queries)
         return torch.log_softmax(logits, -1)
 
 
-def _added(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Ids of control tokens that a tokenizer adds to its vocabulary without naming their role."""
-    return [id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special]
+def without_prefix(name: str) -> str:
+    """A tensor's name in a checkpoint of a whole language model -> its name in the backbone alone."""
+    return name.removeprefix("model.")
 
 
-def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, rename: Rename, dtype, device):
+def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, rename: Rename, dtype, device, gpus=1):
     """Instantiate `model_class(config)` without weights and fill it from a checkpoint folder.
 
     Every parameter and persistent buffer is taken from the files, or loading is refused; nothing is initialised here.
-    rename: checkpoint name -> name in the backbone, or `lm_head.weight` for the output head.
+    rename: checkpoint name -> name in the backbone, or `lm_head.weight` for the output head. gpus: with more than one,
+    accelerate spreads the layers over the cards.
     Returns (backbone, head (V, d) float32); the head is the embedding where `config.tie_word_embeddings`.
     """
     config.is_causal = False
     with torch.device("meta"):
         backbone = model_class(config)
     expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
-    if not config.tie_word_embeddings:
+    tied = config.tie_word_embeddings
+    if not tied:
         expected[HEAD] = (config.vocab_size, config.hidden_size)
-    tensors = load_tensors(check_shapes(folder, expected, rename), dtype)
+    shapes = read_shapes(folder)
+    if tied:  # some checkpoints hold the tied head as well
+        shapes = {name: place for name, place in shapes.items() if rename(name) != HEAD}
+    found = check_shapes(folder, shapes, expected, rename)
+    check_memory(folder, shapes, dtype, device, gpus)
+    tensors = load_tensors(found, dtype, "cpu" if gpus > 1 else device)
     head = tensors.pop(HEAD) if HEAD in tensors else tensors["embed_tokens.weight"]
     backbone.load_state_dict(tensors, strict=True, assign=True)
     # The rotary frequencies are computed, not stored; on the meta device they have no values.
@@ -92,7 +103,15 @@ def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, ren
     left = [name for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()] if tensor.is_meta]
     if left:
         raise InputError(f"{folder}: no values for {left[0]}")
-    return backbone.to(device), head.float().to(device)
+    backbone = spread(backbone, dtype) if gpus > 1 else backbone.to(device)
+    return backbone, head.float().to(device)
+
+
+def spread(backbone: PreTrainedModel, dtype: torch.dtype, device_map: dict[str, str] | None = None, offload=None):
+    """Place a model's layers on several devices with accelerate, whole layers each; by free memory without a map."""
+    layers = list(backbone._no_split_modules or [])
+    device_map = device_map or accelerate.infer_auto_device_map(backbone, no_split_module_classes=layers, dtype=dtype)
+    return accelerate.dispatch_model(backbone, device_map=device_map, offload_dir=offload)
 
 
 class Float32Rotary(nn.Module):

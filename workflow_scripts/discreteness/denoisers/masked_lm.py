@@ -1,0 +1,30 @@
+"""Any masked language model of transformers (BERT, ModernBERT and chat models made of them) as a mask denoiser."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForMaskedLM
+
+from discreteness.denoisers.auto import AutoDenoiser, load_model, load_tokenizer
+from discreteness.errors import InputError
+
+
+def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> AutoDenoiser:
+    """Load a checkpoint folder. row: may override `context_length` and `mask_id`; `gpus` spreads the layers.
+
+    The end of an answer is the tokenizer's end-of-sequence or separator token.
+    """
+    model = load_model(AutoModelForMaskedLM, row, folder, device, dtype)
+    tokenizer = load_tokenizer(folder)
+    mask_id = row.get("mask_id", tokenizer.mask_token_id)
+    if mask_id is None:
+        raise InputError(f"{folder}: the tokenizer has no mask token; give the model's row a `mask_id`")
+    ends = (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
+    return AutoDenoiser(
+        model,
+        tokenizer,
+        corruption="mask",
+        mask_id=mask_id,
+        eos_ids=ends,
+        context_length=row.get("context_length", model.config.max_position_embeddings),
+    )
