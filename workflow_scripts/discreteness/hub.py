@@ -1,49 +1,315 @@
-"""Download from the Hugging Face hub: only files that are used, and one line on what is missing when it fails."""
+"""Downloads from the Hugging Face hub: one commit, the files that are used and no others, each checked after arrival.
 
+Files come over plain HTTP, so that an interrupted one goes on where it ended, in this run or the next.
+"""
+
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
+    FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
+    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import http_get
+from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.utils.sha import git_hash
 
-from discreteness.checkpoint_folder import TEXT_FILES
+from discreteness.checkpoint_folder import TEXT_FILES, sha256
 from discreteness.errors import InputError
+from discreteness.io import atomic, write_json
 
-# What is downloaded of a repository, by its kind
-FILES = {"model": [*TEXT_FILES, "*.safetensors"], "dataset": ["train.jsonl"]}
+RECORD = "downloaded.json"
+DATA = "train.jsonl"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+# Seconds before each further attempt at what may pass: a busy or restarting hub, a dropped connection
+WAITS = (2, 8, 30)
+# Seconds without an answer after which a question to the hub has failed
+TIMEOUT = 30
+# A data set lies on the disk three times while it is converted: as it came, as the library's table, as written
+DATA_COPIES = 3
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
-def download(repo: str, kind: str, revision: str | None, folder: Path) -> str:
-    """Download the files of a repository that are used into `folder`; an interrupted download is gone on with.
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as the hub describes it: bytes, SHA-256 (large files, else None) and git's own hash of its content."""
 
-    kind: `model` or `dataset`. The token is the one of the hub's own login or of the variable HF_TOKEN. Returns the
-    commit that was downloaded. Raises InputError saying where to accept terms, what does not exist, or that the hub
-    cannot be reached.
+    name: str
+    size: int
+    sha256: str | None
+    blob: str
+
+    @classmethod
+    def of(cls, sibling: RepoSibling) -> "RemoteFile":
+        """The description in the hub's listing of a repository."""
+        large = sibling.lfs.sha256 if sibling.lfs else None
+        return cls(sibling.rfilename, sibling.size, large, sibling.blob_id)
+
+    def part(self, folder: Path) -> Path:
+        """Where an unfinished download lies; named after the content, so that revisions are never mixed."""
+        return folder / f".{self.name}.{(self.sha256 or self.blob)[:16]}.part"
+
+    def fault(self, path: Path) -> str | None:
+        """What is wrong with a downloaded copy, or None: size, then SHA-256 or git's hash."""
+        if (size := path.stat().st_size) != self.size:
+            return f"has {size} bytes, the hub says {self.size}"
+        if self.sha256:
+            found, stated, kind = sha256(path), self.sha256, "sha256"
+        else:
+            found, stated, kind = git_hash(path.read_bytes()), self.blob, "git hash"
+        return None if found == stated else f"has {kind} {found}, the hub says {stated}"
+
+
+def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
+    """Download the files of a repository that are used into `folder` and record them there in `downloaded.json`.
+
+    kind: `model` (the text files that a loader reads and *.safetensors, of the top level only) or `dataset`
+    (train.jsonl, through the `datasets` library, written as UTF-8). revision: a commit, branch or tag, None for the
+    newest; it is resolved once and every file is of that commit. Files that are there and right are kept, unfinished
+    ones go on, wrong ones and those of another revision are removed. The token is the one of HF_TOKEN or of the hub's
+    own login. Returns the record: repo, revision (40 hex), sha256 (file name -> hash of the file in `folder`).
+    Raises InputError, one line: what does not exist, where to accept terms, what is wrong with a file, how much disk
+    is missing, or that the hub cannot be reached.
     """
-    page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
+    info = resolve(repo, kind, revision)
+    files = _wanted(repo, kind, info.siblings)
+    if info.gated:  # anyone may list a gated repository's files
+        with _explained(repo, kind, revision):
+            _retried(lambda: HfApi().auth_check(repo, repo_type=kind))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
+    if kind == "dataset":
+        _check_disk(repo, DATA_COPIES * files[0].size, folder)
+        with _explained(repo, kind, revision):
+            _fetch_data(repo, info.sha, files[0], folder)
+    else:
+        missing = _tidy(files, folder)
+        _check_disk(repo, sum(file.size - _size(file.part(folder)) for file in missing), folder)
+        for file in missing:
+            with _explained(repo, kind, revision):
+                _fetch(repo, info.sha, file, folder)
+    record = {"repo": repo, "revision": info.sha, "sha256": {file.name: sha256(folder / file.name) for file in files}}
+    write_json(record, folder / RECORD)
+    return record
+
+
+def resolve(repo: str, kind: str, revision: str | None) -> ModelInfo:
+    """What the hub says of a repository at a revision (None: the newest): `sha`, its commit, and `siblings`, its files.
+
+    kind: `model` or `dataset`. Raises InputError, one line, when the hub does not give it.
+    """
+    with _explained(repo, kind, revision):
+        info = _retried(
+            lambda: HfApi().repo_info(repo, repo_type=kind, revision=revision, files_metadata=True, timeout=TIMEOUT)
+        )
+    if re.fullmatch("[0-9a-f]{40}", revision or "") and info.sha != revision:
+        raise InputError(f"{repo}: asked for commit {revision}, the hub answers with {info.sha}")
+    return info
+
+
+def _wanted(repo: str, kind: str, siblings: list[RepoSibling]) -> list[RemoteFile]:
+    """The files of a repository that are used; InputError where those that are needed are not there."""
+    names = {sibling.rfilename for sibling in siblings if "/" not in sibling.rfilename}
+    if kind == "dataset":
+        wanted, needed = names & {DATA}, {DATA}
+    else:
+        weights = {name for name in names if name.endswith(".safetensors")}
+        if not weights and (pickled := sorted(name for name in names if name.endswith(PICKLED))):
+            raise InputError(f"{repo}: only pickled weights ({pickled[0]}), which are never read; nothing downloaded")
+        if not weights:
+            raise InputError(f"{repo}: no *.safetensors at its top level; nothing downloaded")
+        wanted, needed = weights | (names & set(TEXT_FILES)), {"config.json"}
+    if needed - wanted:
+        raise InputError(f"{repo}: no {min(needed)} at its top level; nothing downloaded")
+    return [RemoteFile.of(sibling) for sibling in siblings if sibling.rfilename in wanted]
+
+
+def _tidy(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
+    """Remove a model's files that are wrong or of another revision; returns those that are still to be downloaded."""
+    kept = {file.name: file for file in files}
+    parts = {file.part(folder) for file in files}
+    for path in [*folder.glob("*.safetensors"), *(folder / name for name in TEXT_FILES), *folder.glob(".*.part")]:
+        if path.is_file() and path not in parts and (path.name not in kept or kept[path.name].fault(path)):
+            logger.info("%s: not of this revision, removed", path)
+            path.unlink()
+    return [file for file in files if not (folder / file.name).is_file()]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _check_disk(repo: str, needed: int, folder: Path) -> None:
+    """Raise InputError when `needed` bytes do not fit on the folder's disk."""
+    if needed > (free := shutil.disk_usage(folder).free):
+        raise InputError(f"{folder}: {repo} needs {needed:,} bytes more, {free:,} are free")
+
+
+def _fetch(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
+    """Download one file of a model into `folder`, going on with what is there of it, and check it."""
+    part = file.part(folder)
+
+    def attempt() -> None:
+        with part.open("ab") as target:
+            http_get(
+                hf_hub_url(repo, file.name, revision=commit),
+                target,
+                resume_size=target.tell(),
+                # uncompressed, so that sizes and ranges count the file's own bytes
+                headers={**build_hf_headers(), "Accept-Encoding": "identity"},
+                displayed_filename=file.name,
+            )
+
+    if _size(part) < file.size or not part.exists():
+        _retried(attempt)
+    _check(repo, file, part)
+    part.replace(folder / file.name)
+
+
+def _check(repo: str, file: RemoteFile, path: Path) -> None:
+    """Raise InputError and remove a downloaded file that is not what the hub describes."""
+    if fault := file.fault(path):
+        path.unlink()
+        raise InputError(f"{repo}: the downloaded {file.name} {fault}; it was removed, run again to download it anew")
+
+
+def _fetch_data(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
+    """Download a data set with the `datasets` library and write its rows as JSON lines, without ASCII escapes.
+
+    Only the data file is named, so that a loading script beside it is never looked at. The library's copies are kept
+    in `folder` and removed.
+    """
+    import datasets  # takes seconds, and a model does without
+
+    cache = folder / ".cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    options = {"split": "train", "cache_dir": str(cache / "datasets")}
     try:
-        commit = HfApi().repo_info(repo, repo_type=kind, revision=revision).sha
-        snapshot_download(repo, repo_type=kind, revision=commit, allow_patterns=FILES[kind], local_dir=folder)
-    except GatedRepoError:
-        raise InputError(
-            f"{repo} is gated: accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
-        ) from None
-    except RevisionNotFoundError:
-        raise InputError(f"{repo}: revision {revision} does not exist; see {page}/commits/main") from None
-    except RepositoryNotFoundError:
-        raise InputError(
-            f"{repo}: no such {kind} on the hub, or one that needs a login (`hf auth login`); {page}"
-        ) from None
-    except (HfHubHTTPError, httpx2.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{repo}: the hub cannot be reached ({reason}); run again to go on, or name a local copy as `path`"
-        ) from None
-    return commit
+        with _hub_cache(cache / "hub"):
+            copy = _retried(lambda: hf_hub_download(repo, file.name, repo_type="dataset", revision=commit))
+            _check(repo, file, Path(copy).resolve())
+            data = f"hf://datasets/{repo}@{commit}/{file.name}"
+            rows = _retried(lambda: datasets.load_dataset("json", data_files=data, **options))
+        with atomic(folder / file.name) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as target:
+            target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    except (datasets.exceptions.DatasetBuildError, StopIteration, TypeError) as error:  # malformed, empty, not text
+        reason = _short(error.__cause__ or error)
+        raise InputError(f"{repo}: {file.name} cannot be read as JSON lines of text ({reason})") from None
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+
+
+@contextmanager
+def _hub_cache(folder: Path) -> Iterator[None]:
+    """Let the hub's client keep its files in `folder`: `datasets` has no parameter for where it downloads to."""
+    before, constants.HF_HUB_CACHE = constants.HF_HUB_CACHE, str(folder)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_CACHE = before
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _transient(error: BaseException) -> bool:
+    """Whether another attempt may help: no answer, a broken one, or one that says the hub is busy or failing."""
+    return any(
+        cause.response.status_code in (408, 429) or cause.response.status_code >= 500
+        if isinstance(cause, HfHubHTTPError)
+        else isinstance(cause, httpx2.TransportError)
+        for cause in _causes(error)
+    )
+
+
+def _retried(call: Callable[[], T]) -> T:
+    """The result of `call`, tried again after each of WAITS while its errors are of the kind that passes."""
+    for wait in WAITS:
+        try:
+            return call()
+        except Exception as error:
+            if not _transient(error):
+                raise
+            logger.warning("%s; trying again in %s s", _short(error), wait)
+            time.sleep(wait)
+    return call()
+
+
+def _short(error: BaseException) -> str:
+    """An error on one line, without the client's reading advice."""
+    text = re.sub(r"For more information check: \S+", "", str(error))
+    return " ".join(text.split())[:200] or type(error).__name__
+
+
+@contextmanager
+def _explained(repo: str, kind: str, revision: str | None) -> Iterator[None]:
+    """Turn the client's errors into one line on what the user can do."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        for cause in _causes(error):
+            if message := _message(cause, repo, kind, revision):
+                raise InputError(message) from None
+        raise
+
+
+def _message(error: BaseException, repo: str, kind: str, revision: str | None) -> str | None:
+    """What a user should read of a client's error; None where it is not one of the client's."""
+    page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    match error:
+        case GatedRepoError() if status == 401:
+            return f"{repo} is gated: accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
+        case GatedRepoError():
+            return (
+                f"{repo} is gated and your token has no access: accept its terms at {page} with the token's account "
+                "(a fine-grained token must also be allowed to read gated repositories)"
+            )
+        case RevisionNotFoundError():
+            return f"{repo}: revision {revision} does not exist; see {page}/commits/main"
+        case RepositoryNotFoundError():
+            return (
+                f"{repo}: no such {kind} on the hub, or a private one "
+                f"(log in with `hf auth login` or set HF_TOKEN); {page}"
+            )
+        case HFValidationError():
+            return f"repo: {repo!r} is not a name of the hub (expected owner/name)"
+        case OfflineModeIsEnabled():
+            return f"{repo}: HF_HUB_OFFLINE is set, so nothing is downloaded; unset it, or name a local copy as `path`"
+        case HfHubHTTPError() if status in (401, 403):
+            return f"{repo}: the hub refuses the token ({_short(error)}); log in with `hf auth login` or set HF_TOKEN"
+        case OSError(errno=28 | 122):  # ENOSPC, EDQUOT
+            return f"{repo}: no disk space left; make room, then run again to go on"
+        case OSError() if "Consistency check failed" in str(error):
+            return f"{repo}: a downloaded file is truncated ({_short(error)}); run again to download it anew"
+        case HfHubHTTPError() | httpx2.HTTPError() | FileMetadataError():
+            return (
+                f"{repo}: the hub cannot be reached or fails ({_short(error)}); "
+                "run again to go on, or name a local copy as `path`"
+            )
+    return None
