@@ -3,109 +3,15 @@
 import hashlib
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 import tiny
+from project import Project
 
-ROOT = Path(__file__).parents[1]
-PARTS = ["Snakefile", "rules", "workflow_scripts", "config", "profiles", "report", "matplotlibrc", "constraints.txt"]
-QUESTIONS = ["what does the cat do", "the dog runs", "say fast", "the red cat sleeps", "a dog", "what"]
 TABLE_AND_FIGURES = {"top3_table", "frequency_collapse_table", "plot_top3", "plot_frequency_collapse"}
-
-
-class Project:
-    """A copy of the project with two tiny models, `one` and `two`, and a six-line data set."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir()
-        for name in PARTS:
-            source = ROOT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / name)
-        for seed, name in enumerate(("one", "two")):
-            tiny.write(folder / "weights" / name, seed)
-        lines = [json.dumps({"conversations": [q, "the cat runs fast ."], "source": "test"}) for q in QUESTIONS]
-        (folder / "questions.jsonl").write_text("\n".join(lines))
-        self.models = {name: {"family": "llada", "path": f"weights/{name}"} for name in ("one", "two")}
-        self.datasets = {"questions": {"kind": "lima", "path": "questions.jsonl"}}
-        self.config = {
-            "models": ["one", "two"],
-            "datasets": ["questions"],
-            "shard_size": 4,
-            "threads": 1,
-            "probe": {"span": 8, "prompts": 6},
-            "tables": {"models": "models.yaml", "datasets": "datasets.yaml"},
-        }
-        self.write()
-
-    def write(self) -> None:
-        """Write configuration and tables as they stand."""
-        for name in ("config", "models", "datasets"):
-            (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(getattr(self, name), sort_keys=False))
-
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run snakemake in the copy, with the copy's own library."""
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder / "workflow_scripts"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
-        result = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            stdin=subprocess.DEVNULL,
-        )
-        assert not check or result.returncode == 0, result.stdout + result.stderr
-        return result
-
-    def jobs(self, *arguments: str) -> dict[str, int]:
-        """What a run would do: rule -> number of jobs."""
-        result = self.snakemake("--dry-run", *arguments)
-        found = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
-        return {rule: int(count) for rule, count in found.items() if rule not in ("total", "all")}
-
-    def shown(self) -> set[str]:
-        """The models named in the outputs of the jobs that a run would do."""
-        result = self.snakemake("--dry-run")
-        return set(re.findall(r"model=(\w+)", result.stdout + result.stderr))
-
-    def edit(self, path: str, text: str = "\n# edited\n"):
-        """Append to a file; undone at the end of the `with` block."""
-        return _Edited(self.folder / path, text)
-
-    def hashes(self) -> dict[str, str]:
-        """SHA-256 of all tables and figures (shards, which are temporary, left out)."""
-        results = self.folder / "results"
-        files = [path for kind in ("parquet", "csv", "png", "pdf") for path in results.rglob(f"*.{kind}")]
-        files = [path for path in files if not path.parent.name.endswith(".shards")]
-        return {str(p.relative_to(results)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
-
-
-class _Edited:
-    def __init__(self, path: Path, text: str):
-        self.path, self.text = path, text
-
-    def __enter__(self):
-        self.before = self.path.read_text()
-        self.path.write_text(self.before + self.text)
-
-    def __exit__(self, *_):
-        self.path.write_text(self.before)
 
 
 @pytest.fixture(scope="module")
