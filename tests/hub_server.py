@@ -211,8 +211,6 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self.hub.repos.get((kind, name))
         if repo is None:
             return self._refuse(404, "RepoNotFound", "Repository not found")
-        if action == "auth-check":
-            return None if self._closed(repo) else self._json({"message": "ok"})
         revision, _, below = (rest or "main").partition("/")
         commit = self._commit(repo, revision)
         if commit is None:

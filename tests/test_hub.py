@@ -1,5 +1,6 @@
 """Downloads with the hub's real clients from a hub on this machine: what arrives, what never does, what goes wrong."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 import tiny
 from discreteness.checkpoint_folder import link_checkpoint
 from discreteness.errors import InputError
+from discreteness.hub import _explained
 from hub_server import FOR_EVER, Fault, Hub, Repo, lima_like, read_folder
 
 LIBRARY = Path(__file__).parents[1] / "workflow_scripts"
@@ -268,7 +270,7 @@ def test_gated(download, hub, tmp_path, kind, page, token, message):
     hub.add(Repo("org/x", kind, CONTENT, tokens={"hf_good"}))
     with refused("org/x " + message.format(page=page)):
         download("org/x", kind, tmp_path / "folder", token=token)
-    assert not hub.asked("resolve/") and not (tmp_path / "folder").exists()
+    assert not hub.asked("GET .*resolve/") and not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize(
@@ -321,7 +323,8 @@ def test_disk_large_enough_for_the_rest(download, model, checkpoint, tmp_path):
     "content", [b"", b"not JSON\n", b'{"conversations": ["a", "b"], "source": "2024-05-01"}\n'], ids=str
 )
 def test_not_lines_of_text(download, hub, tmp_path, content):
-    """Empty, malformed, or read by the library as something else than the text that stands there."""
+    """Empty, malformed, or read by the library as something else than the text that stands there; no old file stays."""
+    (tmp_path / "train.jsonl").write_text("older")
     hub.add(Repo("org/x", "dataset", {"train.jsonl": content}))
     with refused(r"org/x: train.jsonl cannot be read as JSON lines of text \(.+\)"):
         download("org/x", "dataset", tmp_path)
@@ -358,6 +361,11 @@ def test_busy_for_ever(download, model, data, hub, tmp_path, kind, where):
         download(repo, kind, tmp_path)
     assert len(hub.asked(where)) == ATTEMPTS
     assert not (tmp_path / "downloaded.json").exists()
+
+
+def test_disk_full_on_the_way():
+    with refused("a/b: no disk space left; make room, then run again to go on"), _explained("a/b", "model", None):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_dropped_connection(download, hub, tmp_path):

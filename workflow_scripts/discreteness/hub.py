@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, constants, hf_hub_download, hf_hub_url
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -26,7 +26,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get
-from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers
 from huggingface_hub.utils.sha import git_hash
 
@@ -47,6 +47,8 @@ DATA_COPIES = 3
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+# Every request, with the signatures in the addresses of large files, is not for a job's log
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,10 @@ def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
     """
     info = resolve(repo, kind, revision)
     files = _wanted(repo, kind, info.siblings)
-    if info.gated:  # anyone may list a gated repository's files
+    if info.gated:  # anyone may list such a repository's files, so ask for one before anything is done
+        url = hf_hub_url(repo, files[0].name, repo_type=kind, revision=info.sha)
         with _explained(repo, kind, revision):
-            _retried(lambda: HfApi().auth_check(repo, repo_type=kind))
+            _retried(lambda: get_hf_file_metadata(url, timeout=TIMEOUT))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
     if kind == "dataset":
@@ -107,12 +110,15 @@ def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
         for file in missing:
             with _explained(repo, kind, revision):
                 _fetch(repo, info.sha, file, folder)
-    record = {"repo": repo, "revision": info.sha, "sha256": {file.name: sha256(folder / file.name) for file in files}}
+    # a model's large files have just been compared with the hub's hash; a data set is written anew
+    stated = {file.name: file.sha256 for file in files if kind == "model"}
+    hashes = {file.name: stated.get(file.name) or sha256(folder / file.name) for file in files}
+    record = {"repo": repo, "revision": info.sha, "sha256": hashes}
     write_json(record, folder / RECORD)
     return record
 
 
-def resolve(repo: str, kind: str, revision: str | None) -> ModelInfo:
+def resolve(repo: str, kind: str, revision: str | None) -> ModelInfo | DatasetInfo:
     """What the hub says of a repository at a revision (None: the newest): `sha`, its commit, and `siblings`, its files.
 
     kind: `model` or `dataset`. Raises InputError, one line, when the hub does not give it.
@@ -202,6 +208,7 @@ def _fetch_data(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
 
     cache = folder / ".cache"
     shutil.rmtree(cache, ignore_errors=True)
+    (folder / file.name).unlink(missing_ok=True)
     options = {"split": "train", "cache_dir": str(cache / "datasets")}
     try:
         with _hub_cache(cache / "hub"):
