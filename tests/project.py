@@ -81,7 +81,7 @@ class Project:
     def shown(self) -> set[str]:
         """The models named in the outputs of the jobs that a run would do."""
         result = self.snakemake("--dry-run")
-        return set(re.findall(r"model=(\w+)", result.stdout + result.stderr))
+        return set(re.findall(r"model=([\w.-]+)", result.stdout + result.stderr))
 
     def edit(self, path: str, text: str = "\n# edited\n"):
         """Append to a file; undone at the end of the `with` block."""

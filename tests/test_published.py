@@ -30,7 +30,7 @@ def published(tmp_path_factory):
         project.datasets = {"lima": {"kind": "lima", "repo": "org/lima"}}
         project.config.update(models=["dream"], datasets=["lima"], shard_size=100)
         project.write()
-        project.variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home")}
+        project.variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_UPDATE_DOWNLOAD_COUNTS": "0"}
         project.snakemake("--cores", "2", **project.variables)
         yield project, hub, model
 
