@@ -161,7 +161,9 @@ def disowned(
     """Leave-one-out log-probability `log p(x_i | c, x_{−i})` of the finished answers' tokens, nats.
 
     Every other position is shown as it was decoded, the tokens behind the first end token too, but only the tokens
-    before it are scored. One state per token; `max_queries`, `weight` and errors as for `regret`.
+    before it are scored. A small model disowns much of what people wrote, too: the same call on the reference answers,
+    padded to the span with end tokens, says how much. One state per token; `max_queries`, `weight`
+    and errors as for `regret`.
     Returns DISOWNED_COLUMNS in the order of the answers; an empty answer has no rows.
     """
     frames, states = [], []
