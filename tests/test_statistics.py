@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discreteness.statistics import bootstrap_mean, jackknife_interval
+from discreteness.statistics import bootstrap_mean, bootstrap_ratio, jackknife_interval
 
 
 def test_bootstrap_covers_like_the_normal_interval():
@@ -34,3 +34,18 @@ def test_jackknife_of_a_mean_is_its_standard_error():
     low, high = jackknife_interval(values.mean(keepdims=True), left_out)
     error = values.std(ddof=1) / np.sqrt(10)
     assert (high - low)[0] == pytest.approx(2 * 2.262 * error)
+
+
+def test_a_ratio_is_pooled_and_equal_sizes_make_it_a_mean():
+    values = np.random.default_rng(4).normal(size=(30, 2))
+    sizes = np.full((30, 2), 5.0)
+    for ratio, mean in zip(bootstrap_ratio(values * sizes, sizes, 7), bootstrap_mean(values, 7), strict=True):
+        assert np.allclose(ratio, mean)
+    value, low, high = bootstrap_ratio(np.array([1.0, 9.0]), np.array([1.0, 3.0]), 0)
+    assert (value, low, high) == (2.5, 1.0, 3.0)  # two prompts: redrawn as 1/1, 9/3 or both
+
+
+def test_a_ratio_without_anything_below_is_nan_and_leaves_the_others():
+    value, low, high = bootstrap_ratio(np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 4.0], [0.0, 0.0]]), 0)
+    assert np.isnan([value[0], low[0], high[0]]).all()
+    assert (value[1], low[1], high[1]) == (0.5, 0.5, 0.5)

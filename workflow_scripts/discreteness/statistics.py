@@ -14,12 +14,38 @@ def bootstrap_mean(values: np.ndarray, seed: int, replicates: int = 1000) -> tup
     the interval is that prompt's value. NaN columns stay NaN.
     """
     values = np.asarray(values, dtype=np.float64)
-    n = len(values)
-    generator = np.random.default_rng(key(seed, "bootstrap"))
-    weights = generator.multinomial(n, np.full(n, 1 / n), size=replicates) / n  # (replicates, n)
-    means = np.tensordot(weights, values, axes=1)
+    means = np.tensordot(_redrawn(len(values), seed, replicates), values, axes=1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return values.mean(0), low, high
+
+
+def bootstrap_ratio(
+    numerators: np.ndarray, denominators: np.ndarray, seed: int, replicates: int = 1000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Σ numerators / Σ denominators over the first axis, with a percentile bootstrap interval at 95 %.
+
+    For means over tokens when whole prompts are redrawn: a prompt brings its sum and its number of tokens together.
+    (n, …) twice -> three arrays (…). NaN where the denominators add up to 0; redrawn samples where they do are left
+    out of the interval.
+    """
+    weights = _redrawn(len(numerators), seed, replicates)
+    sums = [np.asarray(part, dtype=np.float64) for part in (numerators, denominators)]
+    redrawn = _divide(*(np.tensordot(weights, part, axes=1) for part in sums))  # (replicates, …)
+    value = _divide(*(part.sum(0) for part in sums))
+    interval = np.full((2, *value.shape), np.nan)
+    some = ~np.isnan(redrawn).all(0)
+    interval[:, some] = np.nanquantile(redrawn[:, some], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return value, interval[0], interval[1]
+
+
+def _redrawn(n: int, seed: int, replicates: int) -> np.ndarray:
+    """(replicates, n) shares of the n values in each redrawn sample."""
+    generator = np.random.default_rng(key(seed, "bootstrap"))
+    return generator.multinomial(n, np.full(n, 1 / n), size=replicates) / n
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator != 0)
 
 
 def jackknife_interval(full: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

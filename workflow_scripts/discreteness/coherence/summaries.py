@@ -1,0 +1,171 @@
+"""From tokens and answers to the numbers of a table: means by step, differences from the references, examples."""
+
+from collections.abc import Container, Hashable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from discreteness.coherence.text import text_statistics
+from discreteness.errors import InputError
+from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+
+DISOWNED_BELOW = 0.01  # leave-one-out probability
+HIDDEN = " _"
+
+
+def regret_by_step(table: pd.DataFrame, seed: int, level: str = "step") -> pd.DataFrame:
+    """Mean regret per token by step (or by `level` step_size), with a 95 % interval over prompts.
+
+    table: of `regret`; tokens count with their weights, NaN does not count. Columns: step, regret, low, high, tokens
+    (scored), prompts.
+    """
+    table = table.dropna(subset="regret")
+    weighted = table.assign(total=table["weight"] * table["regret"])
+    by = [weighted["prompt_id"], weighted[level]]
+    total, weight = (weighted.groupby(by)[name].sum().unstack(fill_value=0.0) for name in ("total", "weight"))
+    if not len(total):
+        return pd.DataFrame(columns=[level, "regret", "low", "high", "tokens", "prompts"])
+    mean, low, high = bootstrap_ratio(total.to_numpy(), weight.to_numpy(), seed)
+    counts = table.groupby(level)["prompt_id"].agg(["size", "nunique"])
+    return pd.DataFrame(
+        {
+            level: total.columns.to_numpy(),
+            "regret": mean,
+            "low": low,
+            "high": high,
+            "tokens": counts["size"].to_numpy(),
+            "prompts": counts["nunique"].to_numpy(),
+        }
+    )
+
+
+def mean_regret(table: pd.DataFrame, seed: int) -> dict[str, float]:
+    """Mean regret per token over all answers: value, low, high (95 %, over prompts), prompts."""
+    table = table.dropna(subset="regret")
+    return _pooled(table, table["regret"], table["weight"], seed)
+
+
+def disowned_share(table: pd.DataFrame, seed: int, below: float = DISOWNED_BELOW) -> dict[str, float]:
+    """Share of tokens whose leave-one-out probability is less than `below`: value, low, high, prompts.
+
+    table: of `disowned`; tokens of all answers count alike, so a long answer counts more than a short one.
+    """
+    is_disowned = (table["leave_one_out_logprob"].astype(float) < np.log(below)).astype(float)
+    return _pooled(table, is_disowned, table["weight"], seed)
+
+
+def perplexity(table: pd.DataFrame, prompt_ids: Sequence[str], seed: int) -> dict[str, float]:
+    """Perplexity of all answers together, exp(Σ nll / Σ tokens): value, low, high, prompts; `entropy` beside it.
+
+    table: of `generative_perplexity`, row by row for `prompt_ids`. entropy: mean unigram entropy within an answer,
+    nats. `empty`: answers without a token, which count in neither.
+    """
+    table = table.assign(prompt_id=list(prompt_ids))
+    kept = table[table["judge_tokens"] > 0]
+    pooled = _pooled(kept, kept["judge_nll"] / kept["judge_tokens"], kept["judge_tokens"], seed)
+    for name in ("value", "low", "high"):
+        pooled[name] = float(np.exp(pooled[name]))
+    return {**pooled, "entropy": float(kept["judge_entropy"].mean()), "empty": len(table) - len(kept)}
+
+
+def _pooled(table: pd.DataFrame, values: pd.Series, weights: pd.Series, seed: int) -> dict[str, float]:
+    """Weighted mean of all rows with its interval over prompts; NaN without rows."""
+    by = table["prompt_id"]
+    total, weight = ((values * weights).groupby(by).sum(), weights.groupby(by).sum())
+    if not len(total):
+        return {"value": np.nan, "low": np.nan, "high": np.nan, "prompts": 0}
+    value, low, high = bootstrap_ratio(total.to_numpy(dtype=float), weight.to_numpy(dtype=float), seed)
+    return {"value": float(value), "low": float(low), "high": float(high), "prompts": len(total)}
+
+
+def against_reference(
+    answers: pd.DataFrame,
+    references: Mapping[str, Sequence[Hashable]],
+    span: int,
+    *,
+    excluded: Container[Hashable] = frozenset(),
+    seen: Container[tuple] | None = None,
+    same_length: bool = False,
+) -> pd.DataFrame:
+    """Every text statistic of every answer, and of the reference answer to the same prompt.
+
+    answers: prompt_id, sample, sequence (the answer up to its end: token ids, or words). references: the same units by
+    prompt_id, cut at `span`, the longest that an answer can be. Most of the statistics move with a text's length:
+    `same_length` cuts both texts to the shorter of the two.
+    Returns prompt_id, sample, statistic, answer, reference, difference (NaN where either has no value).
+    """
+    rows = []
+    for prompt_id, sample, sequence in zip(answers["prompt_id"], answers["sample"], answers["sequence"], strict=True):
+        if prompt_id not in references:
+            raise InputError(f"answers: prompt {prompt_id} has no reference answer")
+        if len(sequence) > span:
+            raise InputError(f"answers: prompt {prompt_id}, sample {sample} is longer ({len(sequence)}) than {span}")
+        reference = references[prompt_id][:span]
+        if same_length:
+            shorter = min(len(sequence), len(reference))
+            sequence, reference = sequence[:shorter], reference[:shorter]
+        found = text_statistics(sequence, excluded, seen)
+        expected = text_statistics(reference, excluded, seen)
+        rows += [
+            (prompt_id, sample, name, value, expected[name], value - expected[name]) for name, value in found.items()
+        ]
+    return pd.DataFrame(rows, columns=["prompt_id", "sample", "statistic", "answer", "reference", "difference"])
+
+
+def summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Means of `against_reference` by statistic, with a 95 % bootstrap interval of the difference over prompts.
+
+    Samples of a prompt are averaged first. Prompts where the difference has no value are left out of all three means;
+    `prompts` says how many are left. Columns statistic, answer, reference, difference, low, high, prompts.
+    """
+    rows = []
+    for statistic, part in table.groupby("statistic", sort=False):
+        by_prompt = part.dropna(subset="difference").groupby("prompt_id")[["answer", "reference", "difference"]].mean()
+        if len(by_prompt):
+            difference, low, high = bootstrap_mean(by_prompt["difference"].to_numpy(), seed)
+        else:
+            difference = low = high = np.nan
+        means = by_prompt["answer"].mean(), by_prompt["reference"].mean()
+        rows.append((statistic, *means, float(difference), float(low), float(high), len(by_prompt)))
+    columns = ["statistic", "answer", "reference", "difference", "low", "high", "prompts"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def worst_combinations(
+    table: pd.DataFrame, decodings: pd.DataFrame, texts: Sequence[str], k: int, context: int = 8
+) -> pd.DataFrame:
+    """The k tokens of largest regret among those revealed in company, at most one per prompt; ties by prompt, position.
+
+    table: of `regret`, from `decodings`. texts: text of each token of the vocabulary (`token_classes.vocabulary`).
+    Returns prompt_id, sample, position, step, step_size, regret, token, and `text`: the answer around the token, at
+    most `context` positions either side, as it stood after the step: the token in double brackets, the step's others
+    in single ones, what was still hidden as an underscore.
+    """
+    together = table[table["step_size"] > 1].dropna(subset="regret")
+    order = together.sort_values(["regret", "prompt_id", "sample", "position"], ascending=[False, True, True, True])
+    worst = order.drop_duplicates("prompt_id").head(k)
+    answers = decodings.set_index(["prompt_id", "sample"])
+    rows = []
+    for token in worst.itertuples(index=False):
+        answer = answers.loc[(token.prompt_id, token.sample)]
+        shown = _around(answer["token_ids"], answer["revealed_at"], token.position, texts, context)
+        rows.append((texts[answer["token_ids"][token.position]], shown))
+    columns = ["prompt_id", "sample", "position", "step", "step_size", "regret"]
+    return worst[columns].assign(token=[row[0] for row in rows], text=[row[1] for row in rows]).reset_index(drop=True)
+
+
+def _around(token_ids, revealed_at, position: int, texts: Sequence[str], context: int) -> str:
+    step = revealed_at[position]
+    pieces = []
+    for i in range(max(0, position - context), min(len(token_ids), position + context + 1)):
+        text = texts[token_ids[i]].replace("\n", "\\n")
+        space = " " * (len(text) - len(text.lstrip(" ")))
+        if revealed_at[i] > step:
+            pieces.append(HIDDEN)
+        elif i == position:
+            pieces.append(f"{space}[[{text[len(space) :]}]]")
+        elif revealed_at[i] == step:
+            pieces.append(f"{space}[{text[len(space) :]}]")
+        else:
+            pieces.append(text)
+    return "".join(pieces).strip()

@@ -1,0 +1,86 @@
+"""Statistics of one text, as a sequence of anything: token ids (comparable under one tokenizer) or words.
+
+Use token ids to compare decoders of one model, words to compare models with different tokenizers. A sequence with
+nothing to count (no adjacent pair, no n-gram) has no value: NaN, never 0.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Container, Hashable, Iterable, Sequence
+
+WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+
+
+def words(text: str) -> list[str]:
+    """Words and punctuation marks of a text, in lower case, so that a sentence's first word is no other word."""
+    return WORD.findall(text.lower())
+
+
+def adjacent_duplicates(sequence: Sequence[Hashable], excluded: Container[Hashable] = frozenset()) -> float:
+    """Share of positions with x_i = x_{i−1}, among adjacent pairs of which neither is `excluded`.
+
+    Of token ids, exclude `blank_ids`: a run of spaces or end tokens is no stutter.
+    """
+    pairs = [pair for pair in _ngrams(sequence, 2) if pair[0] not in excluded and pair[1] not in excluded]
+    return _share(sum(left == right for left, right in pairs), len(pairs))
+
+
+def seq_rep_n(sequence: Sequence[Hashable], n: int = 4) -> float:
+    """1 − unique n-grams / n-grams: how much of a text repeats itself (seq-rep-n, Welleck et al. 2019)."""
+    return 1 - distinct_n([sequence], n)
+
+
+def distinct_n(sequences: Iterable[Sequence[Hashable]], n: int = 2) -> float:
+    """Unique n-grams of a collection of texts / all its n-grams (distinct-n, Li et al. 2016).
+
+    Falls with the collection's size: compare collections of as many tokens.
+    """
+    grams = [gram for sequence in sequences for gram in _ngrams(sequence, n)]
+    return _share(len(set(grams)), len(grams))
+
+
+def bigrams(sequences: Iterable[Sequence[Hashable]]) -> set[tuple]:
+    """Every bigram of a training text's sequences; none reaches from one sequence into the next."""
+    return {pair for sequence in sequences for pair in _ngrams(sequence, 2)}
+
+
+def unseen_bigrams(sequence: Sequence[Hashable], seen: Container[tuple]) -> float:
+    """Share of a text's bigrams never seen in a training text, `seen` being its bigrams (a set, or a Counter)."""
+    pairs = _ngrams(sequence, 2)
+    return _share(sum(pair not in seen for pair in pairs), len(pairs))
+
+
+def unigram_entropy(sequence: Sequence[Hashable]) -> float:
+    """Entropy of the relative frequencies within a text, nats; at most ln(length), so compare equal lengths."""
+    if not sequence:
+        return math.nan
+    shares = (count / len(sequence) for count in Counter(sequence).values())
+    return math.fsum(-share * math.log(share) for share in shares) + 0.0
+
+
+def text_statistics(
+    sequence: Sequence[Hashable],
+    excluded: Container[Hashable] = frozenset(),
+    seen: Container[tuple] | None = None,
+) -> dict[str, float]:
+    """Every statistic of one text by name; `unseen_bigrams` only with the training text's bigrams."""
+    sequence = list(sequence)
+    statistics = {
+        "adjacent_duplicates": adjacent_duplicates(sequence, excluded),
+        "seq_rep_4": seq_rep_n(sequence, 4),
+        "distinct_1": distinct_n([sequence], 1),
+        "distinct_2": distinct_n([sequence], 2),
+        "unigram_entropy": unigram_entropy(sequence),
+    }
+    return statistics if seen is None else {**statistics, "unseen_bigrams": unseen_bigrams(sequence, seen)}
+
+
+def _ngrams(sequence: Sequence[Hashable], n: int) -> list[tuple]:
+    if n < 1:
+        raise ValueError(f"n-grams of length {n}")
+    return [tuple(sequence[i : i + n]) for i in range(len(sequence) - n + 1)]
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
