@@ -62,4 +62,6 @@ def check_finite(logits: torch.Tensor, queries: torch.Tensor) -> None:
     bad = ~torch.isfinite(logits).all(-1)
     if bad.any():
         row, position = queries[int(bad.nonzero()[0])].tolist()
-        raise FloatingPointError(f"non-finite logits at row {row}, position {position}")
+        error = FloatingPointError(f"non-finite logits at row {row}, position {position}")
+        error.row = row
+        raise error
