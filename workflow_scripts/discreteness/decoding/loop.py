@@ -88,6 +88,8 @@ def decode(
     check_denoiser(name, row, denoiser)
     if noise not in ("keyed", "reference"):
         raise InputError(f"noise: {noise!r} is unknown (expected 'keyed' or 'reference')")
+    if noise == "reference" and POLICIES[row["order"]].revises:
+        raise InputError(f"decoders: {name}.order: {row['order']!r} has no reference sampler to draw like")
     prompt_ids = [str(index) for index in range(len(prompts))] if prompt_ids is None else list(map(str, prompt_ids))
     if len(prompt_ids) != len(prompts):
         raise InputError(f"prompt_ids: {len(prompt_ids)} names for {len(prompts)} prompts")
@@ -276,10 +278,8 @@ class _Run:
             wanted = needed[queries[:, 0], queries[:, 1]]
             queries, log_p = queries[wanted], log_p[wanted]
         log_q = sampling_log_probs(log_p, row)
-        if row["temperature"] > 0:
-            tokens = self.noise.tokens(log_q, queries, row["temperature"])
-        else:
-            tokens = log_q.argmax(-1)
+        greedy = row["temperature"] == 0
+        tokens = log_q.argmax(-1) if greedy else self.noise.tokens(log_q, queries, row["temperature"])
         if not policy.blind:
             view.queries, view.log_p, view.log_q, view.tokens = queries, log_p, log_q, tokens
             chosen, again = self._choose(view)

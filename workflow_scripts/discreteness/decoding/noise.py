@@ -19,8 +19,8 @@ def inverse_cdf(log_q: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """One token per row: the first whose cumulative probability exceeds the uniform number.
 
     log_q (Q, V) float32, normalised or not; uniform (Q,) float64 in [0, 1). Returns (Q,) int64. The sums are float64
-    (arXiv 2409.02908: low-precision noise changes the distribution), over blocks of tokens and then inside one block, so
-    no float64 table of the vocabulary is made.
+    (arXiv 2409.02908: low-precision noise changes the distribution), over blocks of tokens and then inside one block,
+    so no float64 table of the vocabulary is made.
     """
     chunk = max(1, CHUNK // log_q.shape[-1])
     parts = [_inverse_cdf(*part) for part in zip(log_q.split(chunk), uniform.split(chunk), strict=True)]
@@ -40,7 +40,10 @@ def _inverse_cdf(log_q: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
 
 
 class Keyed:
-    """Numbers that depend on (seed, prompt_id, sample, step, position) only. names: (prompt_id, sample) of every row."""
+    """Numbers that depend on (seed, prompt_id, sample, step, position) only.
+
+    names: (prompt_id, sample) of every row. The position counts from the prompt's first token.
+    """
 
     TOKENS, POSITIONS = 0, 1
 

@@ -154,7 +154,7 @@ def confidence_factor(view: View):
 
 @policy("entropy_bound", schedule="finish", gamma=0.1)
 def entropy_bound(view: View):
-    """The k lowest entropies as long as their sum without the largest is at most `gamma` nats (EB-Sampler, 2505.24857)."""
+    """The k lowest entropies while their sum without the largest is at most `gamma` nats (EB-Sampler, 2505.24857)."""
     scores = view.negative_entropy
     ranked = -scores.sort(-1, descending=True).values
     before = torch.nn.functional.pad(ranked.cumsum(-1)[:, :-1], (1, 0))
@@ -171,7 +171,7 @@ def origin(view: View):
 
 @policy("remdm", schedule="none", blind=True, revises=True, remask="cap", eta=0.02)
 def remdm(view: View):
-    """ReMDM (arXiv 2503.00307), linear time: a token is masked again with probability σ, a mask revealed so as to match.
+    """ReMDM (arXiv 2503.00307), linear time: a token is masked again with probability σ, a mask revealed to match.
 
     With α the share revealed before and α' after the step, σ_max = min(1, (1 − α') / α), and σ = min(eta, σ_max)
     (`cap`), eta·σ_max (`rescale`), or σ_max weighted by exp(−probability at reveal), normalised over the block

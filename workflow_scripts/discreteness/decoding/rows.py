@@ -85,7 +85,7 @@ def check_denoiser(name: str, row: Mapping, denoiser) -> None:
                     "one token a step, without guidance or soft masks"
                 )
     elif denoiser.corruption != "mask":
-        raise InputError(f"decoders: {name}.order: {order!r} cannot decode {denoiser.corruption} corruption, only masks")
+        raise InputError(f"decoders: {name}.order: {order!r} decodes masks, not {denoiser.corruption} corruption")
     if row["soft_mask"] and not getattr(denoiser, "accepts_mixtures", False):
         raise InputError(f"decoders: {name}.soft_mask: this model takes no mixtures of embeddings")
     if row["soft_mask"] and row["soft_mask_top_k"] > denoiser.vocab_size:

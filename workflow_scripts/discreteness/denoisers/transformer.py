@@ -52,8 +52,8 @@ class TransformerDenoiser(Denoiser):
     def log_probs(self, token_ids, attention_mask, queries, mixture=None):
         """See `Denoiser.log_probs`.
 
-        mixture: places (N, 2) of (row, position), token ids (N, k) and weights (N, k): these places are fed the weighted
-        sum of the tokens' embeddings instead of one token's (soft masking).
+        mixture: places (N, 2) of (row, position), token ids (N, k) and weights (N, k): these places are fed the
+        weighted sum of the tokens' embeddings instead of one token's (soft masking).
         """
         queries = queries.to(self.device)
         mask = None if attention_mask is None else attention_mask.to(self.device)
