@@ -331,7 +331,8 @@ class _Run:
             raise InputError(f"prompt {', '.join(sorted(names))}: {error}") from None
         if self.row["cfg_scale"]:
             with_prompt, without = log_p.chunk(2)
-            log_p = torch.log_softmax(without + (self.row["cfg_scale"] + 1) * (with_prompt - without), -1)
+            guided = without + (self.row["cfg_scale"] + 1) * (with_prompt - without)
+            log_p = guided.masked_fill(with_prompt == NEVER, NEVER).log_softmax(-1)  # an oracle rules tokens out
         if self.forbidden:
             log_p = log_p.index_fill(-1, torch.tensor(self.forbidden, device=self.device), NEVER).log_softmax(-1)
         return queries, log_p

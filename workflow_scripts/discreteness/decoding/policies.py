@@ -23,7 +23,7 @@ class View:
     row: the checked policy row. candidates (B, W) bool: masks before the block's end. positions (B, W) int64: column
     counted from the answer's first token. revealed (B, W) bool: tokens of the block that are no masks any more.
     step (B,): steps done in the block. logprob_at_reveal (B, W) nats, NaN where nothing was revealed.
-    draw: () -> (B, W) uniform numbers.
+    draw: () -> (B, W) uniform numbers; keyed ones are the same at every call within a step.
     Only for policies that are not blind: queries (Q, 2) of (row, column), log_p (Q, V) the model's log-probabilities,
     log_q (Q, V) the same after temperature and truncation, tokens (Q,) drawn from log_q.
     """
