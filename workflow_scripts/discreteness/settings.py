@@ -1,6 +1,7 @@
 """Configuration: read, validated against the schemas, refused with one line that names file, key and value."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -26,6 +27,7 @@ def read_yaml(path: str | Path) -> dict:
     return value
 
 
+@cache
 def schema(name: str) -> dict:
     """The JSON schema `config/schemas/{name}.schema.yaml`."""
     return read_yaml(SCHEMAS / f"{name}.schema.yaml")

@@ -47,15 +47,21 @@ class TransformerDenoiser(Denoiser):
         self.device = head.device
         self.special_ids = special_tokens(tokenizer, self.vocab_size, (*self.eos_ids, mask_id))
 
+    accepts_mixtures = True
+
     @torch.inference_mode()
-    def log_probs(self, token_ids, attention_mask, queries):
-        """See `Denoiser.log_probs`."""
+    def log_probs(self, token_ids, attention_mask, queries, mixture=None):
+        """See `Denoiser.log_probs`.
+
+        mixture: places (N, 2) of (row, position), token ids (N, k) and weights (N, k): these places are fed the
+        weighted sum of the tokens' embeddings instead of one token's (soft masking).
+        """
         queries = queries.to(self.device)
         mask = None if attention_mask is None else attention_mask.to(self.device)
         if mask is not None and mask.all():
             mask = None  # without padding, the fused attention kernel needs no mask
         hidden = self.backbone(
-            input_ids=token_ids.to(self.device), attention_mask=mask, use_cache=False
+            **self._inputs(token_ids.to(self.device), mixture), attention_mask=mask, use_cache=False
         ).last_hidden_state  # (B, L, d)
         rows, positions = queries.unbind(-1)
         if self.shift:
@@ -65,6 +71,17 @@ class TransformerDenoiser(Denoiser):
         logits = hidden.float() @ self.head.T  # (Q, V)
         check_finite(logits, queries)
         return torch.log_softmax(logits, -1)
+
+    def _inputs(self, token_ids: torch.Tensor, mixture) -> dict[str, torch.Tensor]:
+        """The backbone's input: ids (B, L), or embeddings (B, L, d) where some places hold mixtures."""
+        if mixture is None:
+            return {"input_ids": token_ids}
+        places, ids, weights = (part.to(self.device) for part in mixture)
+        embed = self.backbone.get_input_embeddings()
+        embedded = embed(token_ids)
+        mixed = (weights[..., None] * embed(ids).float()).sum(1)  # (N, d)
+        embedded[places[:, 0], places[:, 1]] = mixed.to(embedded.dtype)
+        return {"inputs_embeds": embedded}
 
 
 def without_prefix(name: str) -> str:
