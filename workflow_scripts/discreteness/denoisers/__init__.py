@@ -5,7 +5,8 @@ from pathlib import Path
 
 from discreteness.errors import InputError
 
-FAMILIES = ("llada",)
+FAMILIES = ("llada", "oracle")
+WITHOUT_CHECKPOINT = ("oracle",)  # families that are computed, not loaded
 DTYPES = ("float32", "bfloat16")
 
 
@@ -13,7 +14,8 @@ def load_denoiser(row: dict, device: str = "auto"):
     """The denoiser of a model row.
 
     row: `family` (one of FAMILIES), `path` (a checkpoint folder in the Hugging Face layout), optionally `dtype`
-    (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `mask_id`.
+    (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `mask_id`. The
+    family `oracle` has a `language` instead of a `path`.
     device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU when there is one).
     Raises InputError with one line for an unknown family or dtype and for every defect of the checkpoint.
     """
@@ -24,9 +26,9 @@ def load_denoiser(row: dict, device: str = "auto"):
         raise InputError(f"family: {family!r} is unknown (expected {' or '.join(FAMILIES)})")
     if dtype not in DTYPES:
         raise InputError(f"dtype: {dtype!r} is unknown (expected {' or '.join(DTYPES)})")
-    if not row.get("path"):
+    if not row.get("path") and family not in WITHOUT_CHECKPOINT:
         raise InputError("path: the model row names no checkpoint folder")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     module = import_module(f"discreteness.denoisers.{family}")
-    return module.load(row, Path(row["path"]), torch.device(device), getattr(torch, dtype))
+    return module.load(row, Path(row.get("path") or "."), torch.device(device), getattr(torch, dtype))
