@@ -136,13 +136,13 @@ def test_every_kind_is_seen_in_one_step():
 # ---- exact information
 
 
-TABLE = pd.DataFrame(LANGUAGE.token_ids).assign(p=LANGUAGE.probabilities)
+TABLE = pd.DataFrame(LANGUAGE.token_ids).add_prefix("x").assign(p=LANGUAGE.probabilities)
 
 
 def conditional_entropy(position, visible):
     """H(X_i | X_V) from the table: −Σ p(v, x) log p(x | v)."""
-    visible = list(visible)
-    joint = TABLE.groupby([*visible, position]).p.sum()
+    visible = [f"x{i}" for i in visible]
+    joint = TABLE.groupby([*visible, f"x{position}"]).p.sum()
     context = joint.groupby(level=visible).transform("sum") if visible else joint.sum()
     return -(joint * np.log(joint / context)).sum()
 
