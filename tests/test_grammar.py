@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discreteness.datasets import grammar, load_dataset
+from discreteness.denoisers import load_denoiser
 from discreteness.information import expected_kl
-from discreteness.languages import entropy, get_language, information_curve, subset_entropies, total_correlation
+from discreteness.languages import (
+    entropy,
+    get_language,
+    information_curve,
+    learning_error,
+    subset_entropies,
+    total_correlation,
+)
+from discreteness.settings import ROOT, read_yaml
+from discreteness.training import train
 
 LANGUAGE = get_language("grammar")
 KINDS = [*grammar.KINDS, "other"]
@@ -214,3 +224,30 @@ def test_draws_follow_the_probabilities():
         column = LANGUAGE.token_ids[:, position]
         expected, found = (np.bincount(column, weights) for weights in (LANGUAGE.probabilities, counts))
         assert abs(expected - found).max() < 0.015
+
+
+# ---- the learned model
+
+
+def trained(tmp_path, sentences=None, **phase):
+    row = read_yaml(ROOT / "config" / "models.yaml")["grammar-micro"]["train"]
+    data = read_yaml(ROOT / "config" / "datasets.yaml")[row["data"]]
+    rows = load_dataset("grammar", {**data, "sentences": sentences or data["sentences"]})
+    train(rows, {**row, "phases": [{**row["phases"][0], **phase}]}, 0, tmp_path / "model", tmp_path / "state")
+    return load_denoiser({"family": "llada", "path": tmp_path / "model"}, device="cpu")
+
+
+def test_learned_model_speaks_the_language(tmp_path, curve):
+    model = trained(tmp_path, sentences=1000, steps=100, batch_size=32)
+    assert [model.tokenizer.convert_ids_to_tokens(id_) for id_ in range(4, 4 + 49)] == list(LANGUAGE.words)
+    assert LANGUAGE.translate(model, np.array([0, 1, 2, 3, 4, 52])).tolist() == [-1, 49, 49, -1, 0, 48]
+    error = learning_error(model, LANGUAGE, 32)
+    assert error[0] < 0.5  # the positions' marginals come first
+    assert (error > 0).all()
+    ignorance = 12 * math.log(50) - entropy(LANGUAGE)  # any word is possible anywhere
+    assert error.sum() < 0.4 * ignorance
+
+
+@pytest.mark.slow
+def test_learned_model_is_within_two_per_cent_of_the_entropy(tmp_path):
+    assert learning_error(trained(tmp_path), LANGUAGE, 256).sum() < 0.02 * entropy(LANGUAGE)

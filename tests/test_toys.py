@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from discreteness.datasets import load_dataset
+from discreteness.denoisers import load_denoiser
+from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
 from discreteness.information import expected_kl
@@ -15,10 +18,14 @@ from discreteness.languages import (
     entropy,
     get_language,
     information_curve,
+    learning_error,
     subset_entropies,
     total_correlation,
     verdict,
 )
+from discreteness.settings import ROOT, read_yaml
+from discreteness.training import train
+from discreteness.training.tokenizer import word_tokenizer
 
 TOY, ABAB = get_language("toy"), get_language("abab")
 
@@ -144,6 +151,54 @@ def test_too_many_positions_and_an_unknown_language():
         information_curve(long)
     with pytest.raises(InputError, match="language: 'klingon' is unknown"):
         get_language("klingon")
+
+
+# ---- learned models
+
+
+@pytest.mark.parametrize("name", ["toy", "abab"])
+def test_learning_error_in_closed_form(name):
+    """The oracle lacks nothing; who holds any of n words possible lacks ln n − H, whatever the order of its words."""
+    language = get_language(name)
+    assert learning_error(OracleDenoiser(language), language, 8) == pytest.approx(np.zeros(language.length), abs=1e-6)
+
+    n = len(language.words) + 1  # and the end token
+    logits = torch.tensor([0.0] * n + [-1e4])  # never the mask
+    ignorant = MockDenoiser(list(reversed(language.words)), lambda ids, queries: logits.expand(len(queries), -1))
+    expected = [math.log(n) - math.log(2), *[math.log(n)] * (language.length - 1)]
+    assert learning_error(ignorant, language, 8) == pytest.approx(expected, abs=1e-5)
+
+
+def test_learned_toy_falls_into_the_trap(tmp_path):
+    """A model trained for a second is right about every marginal, and one step is wrong as often as the oracle."""
+    row = read_yaml(ROOT / "config" / "models.yaml")["toy-micro"]["train"]
+    row = {**row, "phases": [{**row["phases"][0], "steps": 120}]}
+    rows = load_dataset("toy", {"kind": "toy"})
+    record = train(rows, row, 0, tmp_path / "model", tmp_path / "state")
+    assert record["losses"][0] > 1.0
+    model = load_denoiser({"family": "llada", "path": tmp_path / "model"}, device="cpu")
+    assert model.tokenizer.convert_ids_to_tokens(list(range(4, 10))) == list(TOY.words)
+    assert model.encode_answer("I likes tennis") == [5, 7, 9]
+    assert model.tokenizer.decode([5, 7, 9]) == "I likes tennis"
+    assert learning_error(model, TOY, 16).sum() < 0.1 * entropy(TOY)
+
+    def invalid(*sizes):
+        found = decoding_distribution(model, 3, sizes)
+        sentences = TOY.contains(TOY.translate(model, np.array(list(found))))
+        assert sum(found.values()) == pytest.approx(1)
+        return np.array(list(found.values()))[~sentences].sum()
+
+    assert invalid(3) == pytest.approx(0.75, abs=0.03)
+    assert invalid(1, 2) < 0.1
+    assert invalid(1, 1, 1) < 0.1
+
+
+def test_words_as_tokens_are_counted():
+    rows = load_dataset("toy", {"kind": "toy"})
+    made = word_tokenizer(rows["answer"], 10)
+    assert len(made) == 10
+    with pytest.raises(InputError, match="train.vocab_size: 9 is too few for 6 words and 4 special tokens"):
+        word_tokenizer(rows["answer"], 9)
 
 
 # ---- the data sets

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from discreteness import information
 from discreteness.errors import InputError
 from discreteness.randomness import key
 
@@ -201,6 +202,35 @@ def information_curve(language: Language) -> np.ndarray:
     entropies = subset_entropies(language)
     sizes = np.bitwise_count(np.arange(len(entropies)))
     return np.diff(np.bincount(sizes, entropies) / np.bincount(sizes))
+
+
+def learning_error(denoiser, language: Language, sentences: int, seed: int = 0) -> np.ndarray:
+    """What a learned denoiser lacks: E_{|V|=k, i∉V} KL(p(x_i | x_V) ‖ q(x_i | x_V)) for k = 0 … L − 1, nats.
+
+    p is the oracle, q the denoiser behind an empty prompt. Added to the language's information curve it is the
+    denoiser's; its sum is what the any-order negative log-likelihood has above the entropy. Averaged over `sentences`
+    drawn sentences with one drawn set V each for every k; exact in x_i, so that few suffice.
+    """
+    from discreteness.denoisers.oracle import OracleDenoiser
+
+    oracle, prompt = OracleDenoiser(language), denoiser.encode_prompt("")
+    known = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
+    meaning = language.translate(denoiser, np.arange(denoiser.vocab_size))  # the denoiser's ids -> the language's
+    said = torch.from_numpy(np.flatnonzero(meaning >= 0))
+    back = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
+    found = np.empty(language.length)
+    for k in range(language.length):
+        generator = torch.Generator().manual_seed(key(seed, "learning error", k))
+        hidden = torch.rand(known.shape, generator=generator).argsort(1) >= k
+        queries = hidden.nonzero()
+        log_p = oracle.log_probs(known.masked_fill(hidden, language.mask_id), None, queries).double()
+        context = back[known].masked_fill(hidden, denoiser.mask_id)
+        context = torch.cat([torch.tensor(prompt).expand(sentences, -1).long(), context], 1)
+        shifted = queries + torch.tensor([0, len(prompt)])
+        q = denoiser.log_probs(context, None, shifted).double().exp().cpu()
+        translated = torch.zeros_like(log_p).index_add(1, torch.from_numpy(meaning)[said], q[:, said])
+        found[k] = information.kl(log_p, translated.log()).mean()
+    return found
 
 
 # ---- exact samplers
