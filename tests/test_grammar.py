@@ -16,10 +16,10 @@ from discreteness.languages import (
     entropy,
     get_language,
     information_curve,
-    learning_error,
     subset_entropies,
     total_correlation,
 )
+from discreteness.marginal_trap import learning_error
 from discreteness.settings import ROOT, read_yaml
 from discreteness.training import train
 

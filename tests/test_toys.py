@@ -14,15 +14,13 @@ from discreteness.errors import InputError
 from discreteness.information import expected_kl
 from discreteness.languages import (
     Language,
-    decoding_distribution,
     entropy,
     get_language,
     information_curve,
-    learning_error,
     subset_entropies,
     total_correlation,
-    verdict,
 )
+from discreteness.marginal_trap import decoding_distribution, learning_error, verdict
 from discreteness.settings import ROOT, read_yaml
 from discreteness.training import train
 from discreteness.training.tokenizer import word_tokenizer
