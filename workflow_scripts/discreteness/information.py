@@ -1,6 +1,10 @@
 """Information measures on rows of log-probabilities. Everything is in nats; the last dimension is the vocabulary."""
 
+from collections.abc import Sequence
+
 import torch
+
+from discreteness.errors import InputError
 
 
 def _finite(log_p: torch.Tensor) -> torch.Tensor:
@@ -38,3 +42,20 @@ def prompt_information(sum_p: torch.Tensor, sum_entropy: torch.Tensor, prompts: 
     """
     mean = sum_p.double() / prompts
     return (torch.special.entr(mean).sum(-1) - sum_entropy.double() / prompts).clamp(min=0)
+
+
+def expected_kl(f: Sequence[float], step_sizes: Sequence[int]) -> float:
+    """What parallel decoding in steps of these sizes costs in uniformly random order, nats.
+
+    The KL of the factorised sampler from the joint, given the order and averaged over orders,
+    Σ_s [ n_s f(k_s) − Σ_{j<n_s} f(k_s + j) ] with k_s = n_1 + … + n_{s−1}: the left-Riemann error of the information
+    curve f(0 … L−1) (arXiv 2511.04647). The sampler's KL as a mixture over orders is lower. Raises InputError where the
+    step sizes are not positive or do not add up to L.
+    """
+    if sum(step_sizes) != len(f) or min(step_sizes) < 1:
+        raise InputError(f"step sizes {list(step_sizes)} do not reveal {len(f)} positions in steps of one or more")
+    price, visible = 0.0, 0
+    for size in step_sizes:
+        price += size * float(f[visible]) - sum(float(value) for value in f[visible : visible + size])
+        visible += size
+    return price

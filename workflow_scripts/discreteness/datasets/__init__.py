@@ -6,18 +6,19 @@ import pandas as pd
 
 from discreteness.errors import InputError
 
-KINDS = ("docs", "lima", "toy")
+KINDS = ("docs", "grammar", "lima", "toy")
+WITHOUT_PROMPT = ("grammar", "toy")  # a language's sentences answer nothing
 
 
 def load_dataset(name: str, row: dict) -> pd.DataFrame:
     """Columns prompt_id, row, prompt, answer, source of the data set `name` described by `row` (its `kind` and keys).
 
-    Raises InputError for an unknown kind, a missing file and any empty prompt or answer.
+    Raises InputError for an unknown kind, a missing file and any empty answer or, except for languages, prompt.
     """
     if row.get("kind") not in KINDS:
         raise InputError(f"data set {name}: kind = {row.get('kind')!r} is unknown (expected {' or '.join(KINDS)})")
     frame = import_module(f"discreteness.datasets.{row['kind']}").load(row)
-    for column in ("prompt", "answer"):
+    for column in ("answer",) if row["kind"] in WITHOUT_PROMPT else ("prompt", "answer"):
         empty = frame.index[frame[column].str.strip() == ""]
         if len(empty):
             raise InputError(f"data set {name}: row {frame.at[empty[0], 'row']} has an empty {column}")

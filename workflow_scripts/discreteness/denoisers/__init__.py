@@ -13,7 +13,9 @@ FAMILIES = {
     "masked_lm": {"mask_id"},
     "qwen3_diffusion": {"mask_id"},
     "autoregressive": set(),
+    "oracle": {"language"},
 }
+WITHOUT_CHECKPOINT = ("oracle",)  # families that are computed, not loaded
 DTYPES = ("float32", "bfloat16")
 
 
@@ -30,7 +32,8 @@ def load_denoiser(row: dict, device: str = "auto"):
 
     row: `family` (one of FAMILIES), `path` (a checkpoint folder in the Hugging Face layout), optionally `dtype`
     (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `gpus` (more than
-    one: the layers are spread over them), and what FAMILIES lists for the family.
+    one: the layers are spread over them), and what FAMILIES lists for the family (`oracle` has a `language` instead of a
+    `path`).
     device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU when there is one).
     Raises InputError with one line for an unknown family or dtype, a setting the family cannot express and every defect
     of the checkpoint.
@@ -43,9 +46,9 @@ def load_denoiser(row: dict, device: str = "auto"):
     check_family(row)
     if dtype not in DTYPES:
         raise InputError(f"dtype: {dtype!r} is unknown (expected {' or '.join(DTYPES)})")
-    if not row.get("path"):
+    if not row.get("path") and family not in WITHOUT_CHECKPOINT:
         raise InputError("path: the model row names no checkpoint folder")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     module = import_module(f"discreteness.denoisers.{family}")
-    return module.load(row, Path(row["path"]), torch.device(device), getattr(torch, dtype))
+    return module.load(row, Path(row.get("path") or "."), torch.device(device), getattr(torch, dtype))

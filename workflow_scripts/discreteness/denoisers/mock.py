@@ -5,41 +5,14 @@ from collections.abc import Callable
 import torch
 
 from discreteness.denoisers.base import Denoiser, check_finite
-
-
-class MockTokenizer:
-    """Whitespace words of a fixed vocabulary; enough of a transformers tokenizer for probing and decoding."""
-
-    chat_template = "{{ messages[0]['content'] }}"
-
-    def __init__(self, words: list[str]):
-        self.words = words
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    def __call__(self, text: str, add_special_tokens: bool = True):
-        ids = [self.words.index(word) for word in text.split()]
-        return type("Encoding", (), {"input_ids": ids})()
-
-    def apply_chat_template(self, messages, tokenize: bool, add_generation_prompt: bool) -> str:
-        """The last message's text."""
-        return messages[-1]["content"]
-
-    def decode(self, ids: list[int]) -> str:
-        """Words joined by spaces."""
-        return " ".join(self.words[id_] for id_ in ids)
-
-    def convert_ids_to_tokens(self, id_: int) -> str:
-        """The word."""
-        return self.words[id_]
+from discreteness.denoisers.words import WordTokenizer
 
 
 class MockDenoiser(Denoiser):
     """`predict(token_ids (B, L), queries (Q, 2))` gives logits (Q, V); the last two words are EOS and mask."""
 
     def __init__(self, words: list[str], predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]):
-        self.tokenizer = MockTokenizer([*words, "<eos>", "<mask>"])
+        self.tokenizer = WordTokenizer([*words, "<eos>", "<mask>"])
         self.predict = predict
         self.corruption = "mask"
         self.vocab_size = len(self.tokenizer)

@@ -21,7 +21,7 @@ from discreteness.training.batches import Batch, draw, encode, learning_rate
 from discreteness.training.export import export, llada_config
 from discreteness.training.settings import TrainingSettings, parse
 from discreteness.training.start import closed_form
-from discreteness.training.tokenizer import MASK, train_tokenizer
+from discreteness.training.tokenizer import MASK, train_tokenizer, word_tokenizer
 
 
 class Network(torch.nn.Module):
@@ -65,12 +65,14 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     finite.
     """
     chosen = parse(settings)
-    tokenizer = train_tokenizer([*rows["prompt"], *rows["answer"]], chosen.vocab_size)
+    make_tokenizer = word_tokenizer if chosen.tokenizer == "words" else train_tokenizer
+    tokenizer = make_tokenizer([*rows["prompt"], *rows["answer"]], chosen.vocab_size)
     mask_id = tokenizer.convert_tokens_to_ids(MASK)
     corpus = encode(rows, tokenizer, chosen, mask_id)
     config = llada_config(chosen, len(tokenizer), mask_id, tokenizer.eos_token_id)
     network = Network(config, seed)
-    closed_form(network, corpus, seed)
+    if chosen.start == "closed_form":
+        closed_form(network, corpus, seed)
     optimiser = _optimiser(network, chosen)
     identity = _identity(rows, settings, seed)
     record = _resume(network, optimiser, state, identity) or {"losses": [], "steps": 0, "seconds": 0.0}

@@ -33,11 +33,11 @@ class Batch:
 
 def encode(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, settings: TrainingSettings, mask_id: int) -> Corpus:
     """Encode prompts in the chat template and answers padded with EOS to the longest span of any phase."""
-    texts = [
-        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False)
-        for prompt in rows["prompt"]
-    ]
-    prompts = tokenizer(texts, add_special_tokens=False).input_ids
+    texts = {
+        prompt: tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False)
+        for prompt in set(rows["prompt"])
+    }
+    prompts = tokenizer([texts[prompt] for prompt in rows["prompt"]], add_special_tokens=False).input_ids
     answers = tokenizer(list(rows["answer"]), add_special_tokens=False).input_ids
     longest = max(phase.spans[1] for phase in settings.phases)
     eos = tokenizer.eos_token_id

@@ -23,7 +23,7 @@ class Phase:
 class TrainingSettings:
     """Architecture, objective and schedule; the keys of `train` in a model's row (without `data`)."""
 
-    vocab_size: int  # tokens of the byte-pair vocabulary, special tokens included
+    vocab_size: int  # tokens of the byte-pair vocabulary, or most words there may be; special tokens included
     d_model: int  # width
     n_layers: int
     n_heads: int
@@ -39,6 +39,8 @@ class TrainingSettings:
     text_share: float  # share of batches that are masked running text instead of prompt and answer
     save_every: int  # steps between saved states, from which an interrupted training goes on
     phases: tuple[Phase, ...]
+    tokenizer: str = "bpe"  # `bpe`: trained byte pairs; `words`: every word of the training text is a token
+    start: str = "closed_form"  # of the weights, or `random`
 
     @property
     def steps(self) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from discreteness.errors import InputError
+
 BOS, EOS, EOT, MASK = "<|startoftext|>", "<|endoftext|>", "<|eot_id|>", "<|mdm_mask|>"
 CHAT_TEMPLATE = BOS + "{{ messages[-1]['content'] | trim }}" + EOT
 
@@ -38,6 +40,28 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    return _published(tokenizer)
+
+
+def word_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Every word of `texts` is a token, with its case; ids follow the alphabet behind the special tokens.
+
+    For languages of few words. Raises InputError for more words than `vocab_size` has room for.
+    """
+    words = sorted({word for text in texts for word in text.split()})
+    vocabulary = {word: id_ for id_, word in enumerate([BOS, EOS, EOT, MASK, *words])}
+    if len(vocabulary) > vocab_size:
+        raise InputError(
+            f"train.vocab_size: {vocab_size} is too few for {len(words)} words and {len(vocabulary) - len(words)} "
+            "special tokens"
+        )
+    tokenizer = Tokenizer(models.WordLevel(vocabulary))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return _published(tokenizer)
+
+
+def _published(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """The tokenizer with LLaDA's special tokens and the chat template."""
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=BOS,
