@@ -9,9 +9,9 @@ import torch
 from tqdm import tqdm
 
 from discreteness.coherence.answers import answer_length
+from discreteness.batching import batches
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
-from discreteness.probing import batches
 from discreteness.randomness import key
 
 REGRET_COLUMNS = [

@@ -1,4 +1,5 @@
-"""Train a small masked diffusion language model (arXiv 2406.07524, 2502.09992) and write it like a published one."""
+"""Train a small language model, masked diffusion (arXiv 2406.07524, 2502.09992) or causal, and write it like a
+published one."""
 
 import hashlib
 import json
@@ -18,19 +19,20 @@ from discreteness.errors import InputError
 from discreteness.io import atomic, write_json
 from discreteness.randomness import key
 from discreteness.training.batches import Batch, draw, encode, learning_rate
-from discreteness.training.export import export, llada_config
+from discreteness.training.export import export, export_causal, llada_config
 from discreteness.training.settings import TrainingSettings, parse
 from discreteness.training.start import closed_form
 from discreteness.training.tokenizer import MASK, train_tokenizer, word_tokenizer
 
 
 class Network(torch.nn.Module):
-    """The very backbone class that checkpoints are loaded into, with an output head; bidirectional."""
+    """The very backbone class that checkpoints are loaded into, with an output head; bidirectional or causal."""
 
-    def __init__(self, config: dict, seed: int):
+    def __init__(self, config: dict, seed: int, causal: bool = False):
         super().__init__()
+        self.causal = causal
         llama = llama_config(config, Path())
-        llama.is_causal = False
+        llama.is_causal = causal
         llama._attn_implementation = "eager"  # faster than the fused kernel for training on a CPU
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
@@ -43,11 +45,15 @@ class Network(torch.nn.Module):
                     torch.nn.init.normal_(weight, std=(depth * weight.shape[1]) ** -0.5)
         for module in self.backbone.modules():
             if hasattr(module, "is_causal"):
-                module.is_causal = False
+                module.is_causal = causal
 
     def loss(self, batch: Batch, label_smoothing: float) -> torch.Tensor:
-        """Mean cross-entropy over the masked positions, nats; only they pass through the head."""
-        hidden = self.backbone(input_ids=batch.inputs, use_cache=False).last_hidden_state[batch.masked]  # (M, d)
+        """Mean cross-entropy over the scored positions, nats; only they pass through the head.
+
+        A causal network predicts position i at i − 1.
+        """
+        hidden = self.backbone(input_ids=batch.inputs, use_cache=False).last_hidden_state
+        hidden = hidden[:, :-1][batch.masked[:, 1:]] if self.causal else hidden[batch.masked]  # (M, d)
         targets = batch.targets[batch.masked]
         return torch.nn.functional.cross_entropy(self.lm_head(hidden), targets, label_smoothing=label_smoothing)
 
@@ -70,7 +76,7 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     mask_id = tokenizer.convert_tokens_to_ids(MASK)
     corpus = encode(rows, tokenizer, chosen, mask_id)
     config = llada_config(chosen, len(tokenizer), mask_id, tokenizer.eos_token_id)
-    network = Network(config, seed)
+    network = Network(config, seed, chosen.objective == "causal")
     if chosen.start == "closed_form":
         closed_form(network, corpus, seed)
     optimiser = _optimiser(network, chosen)
@@ -93,7 +99,8 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
         if (step + 1) % chosen.save_every == 0:
             _save(network, optimiser, record, state, identity)
             logging.getLogger("discreteness").info("step %d: loss %.3f", step + 1, _recent(record["losses"]))
-    export(network.tensors(), config, tokenizer, output)
+    write = export_causal if network.causal else export
+    write(network.tensors(), config, tokenizer, output)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     record = {
         "settings": settings,

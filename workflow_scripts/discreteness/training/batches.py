@@ -24,7 +24,7 @@ class Corpus:
 
 @dataclass
 class Batch:
-    """What the model sees and what it should say: inputs (B, L), targets (B, L), masked (B, L) bool."""
+    """What the model sees and what it should say: inputs (B, L), targets (B, L), masked (B, L) bool: what is scored."""
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -60,7 +60,7 @@ def draw(corpus: Corpus, settings: TrainingSettings, seed: int, step: int) -> Ba
     generator = torch.Generator().manual_seed(key(seed, "train", step))
     phase = settings.phase(step)
     if torch.rand((), generator=generator) < settings.text_share:
-        return _text(corpus, phase.batch_size, generator)
+        return _text(corpus, settings, phase.batch_size, generator)
     low, high = phase.spans
     span = round(low * (high / low) ** torch.rand((), generator=generator).item())
     return _question(corpus, settings, phase.batch_size, span, generator)
@@ -71,6 +71,10 @@ def _question(corpus: Corpus, settings: TrainingSettings, size: int, span: int, 
     prompts, answers = corpus.groups[int(torch.multinomial(sizes, 1, generator=generator))]
     chosen = torch.randint(len(prompts), (size,), generator=generator)
     prompt, answer = prompts[chosen], answers[chosen, :span]
+    if settings.objective == "causal":
+        ended = (answer == corpus.eos_id).cumsum(1) > 1  # behind the first end token
+        targets = torch.cat([prompt, answer], 1)
+        return Batch(targets, targets, torch.cat([torch.zeros_like(prompt, dtype=torch.bool), ~ended], 1))
     hidden = torch.rand(prompt.shape, generator=generator) < settings.prompt_dropout * _ratios(size, generator)
     hidden[:, [0, -1]] = False  # the template itself stays
     ratio = _ratios(size, generator)
@@ -83,9 +87,11 @@ def _question(corpus: Corpus, settings: TrainingSettings, size: int, span: int, 
     return Batch(targets.masked_fill(covered, corpus.mask_id), targets, scored)
 
 
-def _text(corpus: Corpus, size: int, generator, length: int = 64) -> Batch:
+def _text(corpus: Corpus, settings: TrainingSettings, size: int, generator, length: int = 64) -> Batch:
     starts = torch.randint(max(1, len(corpus.stream) - length), (size, 1), generator=generator)
     targets = corpus.stream[(starts + torch.arange(length)).clamp(max=len(corpus.stream) - 1)]
+    if settings.objective == "causal":
+        return Batch(targets, targets, (torch.arange(length) > 0).expand(size, -1))
     masked = torch.rand(targets.shape, generator=generator) < 0.15 + 0.7 * _ratios(size, generator)
     masked[:, 0] |= ~masked.any(1)
     return Batch(targets.masked_fill(masked, corpus.mask_id), targets, masked)

@@ -68,15 +68,39 @@ def llada_names(n_layers: int) -> dict[str, str]:
 
 
 def export(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write weights (bfloat16), configuration and tokenizer; each file whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a masked model's weights (bfloat16), configuration and tokenizer; each file whole or not at all."""
     names = llada_names(config["n_layers"])
-    renamed = {names[name]: tensor.detach().bfloat16().contiguous() for name, tensor in tensors.items()}
+    _write({names[name]: tensor for name, tensor in tensors.items()}, config, tokenizer, folder)
+
+
+def export_causal(
+    tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """Write a causal model in Llama's own layout, which `AutoModelForCausalLM` reads. config: as `llada_config`'s."""
+    llama = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": config["d_model"],
+        "intermediate_size": config["mlp_hidden_size"],
+        "num_hidden_layers": config["n_layers"],
+        "num_attention_heads": config["n_heads"],
+        "num_key_value_heads": config["n_heads"],
+        "max_position_embeddings": config["max_sequence_length"],
+        "rms_norm_eps": config["rms_norm_eps"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": config["rope_theta"]},
+        "tie_word_embeddings": False,
+        **{key: config[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")},
+    }
+    named = {name if name == "lm_head.weight" else f"model.{name}": tensor for name, tensor in tensors.items()}
+    _write(named, llama, tokenizer, folder)
+
+
+def _write(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().bfloat16().contiguous() for name, tensor in tensors.items()}
     tokenizer.save_pretrained(folder)
     with atomic(folder / "model.safetensors") as temporary:
-        save_file(renamed, temporary, metadata={"format": "pt"})
-    write_json(
-        {"eos_token_id": config["eos_token_id"], "pad_token_id": config["pad_token_id"]},
-        folder / "generation_config.json",
-    )
+        save_file(weights, temporary, metadata={"format": "pt"})
+    ends = {key: config[key] for key in ("eos_token_id", "pad_token_id")}
+    write_json(ends, folder / "generation_config.json")
     write_json(config, folder / "config.json")

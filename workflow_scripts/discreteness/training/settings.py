@@ -41,6 +41,7 @@ class TrainingSettings:
     phases: tuple[Phase, ...]
     tokenizer: str = "bpe"  # `bpe`: trained byte pairs; `words`: every word of the training text is a token
     start: str = "closed_form"  # of the weights, or `random`
+    objective: str = "mask"  # `mask`: hidden tokens are predicted; `causal`: every answer token from those before it
 
     @property
     def steps(self) -> int:
