@@ -68,6 +68,9 @@ def read_shapes(folder: Path) -> Shapes:
                     shapes[name] = (path, tuple(file.get_slice(name).get_shape()))
         except SafetensorError as error:
             raise InputError(f"{path}: not a valid safetensors file ({error})") from None
+        except RuntimeError as error:  # of the memory map
+            size = path.stat().st_size / 1e9
+            raise InputError(f"{path}: {size:.1f} GB cannot be mapped into memory ({error})") from None
     return shapes
 
 
