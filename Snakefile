@@ -10,6 +10,8 @@ include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"
+include: "rules/decode.smk"
+include: "rules/language.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 
@@ -20,10 +22,4 @@ report: "report/workflow.rst"
 rule all:
     default_target: True
     input:
-        collect(
-            "results/figures/top3_{model}_{dataset}.{kind}",
-            model=MODELS,
-            dataset=DATASETS,
-            kind=["pdf", "png"],
-        ),
-        collect("results/figures/frequency_collapse_{dataset}.{kind}", dataset=DATASETS, kind=["pdf", "png"]),
+        figures(),

@@ -11,21 +11,38 @@ from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import sources
 
 config.update(typed(config, schema("config")))
+DECODE, LANGUAGE = config["decode"], config["language"]
 try:
-    MODEL_ROWS, DATASET_ROWS = load_settings(config)
+    TABLES = load_settings(config)
+    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again
+        from discreteness.decoding.tables import check_decoders
+
+        check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
 except InputError as error:
     raise WorkflowError(str(error))
 
+MODEL_ROWS, DATASET_ROWS = TABLES.models, TABLES.datasets
 MODELS = config["models"]
 DATASETS = config["datasets"]
 PROBE = config["probe"]
+# Models whose answers can be decoded from masks
+MASKED_MODELS = [name for name in MODELS if MODEL_ROWS[name]["family"] not in ("autoregressive", "diffusion_gemma")]
+DECODERS_AND_REFERENCE = [*DECODE["decoders"], "reference"]
+# Decoders that choose their number of steps themselves
+ADAPTIVE = [
+    name
+    for name, row in TABLES.decoders.items()
+    if row["order"] in ("confidence_threshold", "confidence_factor", "entropy_bound")
+]
+TOY_MODELS = sorted({model for models in LANGUAGE["toys"].values() for model in models})
 # What of a model's row decides how it is loaded
-LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning")
+LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
 
 
 wildcard_constraints:
     model="|".join(MODEL_ROWS),
     dataset="|".join(DATASET_ROWS),
+    decoder="|".join([*TABLES.decoders, "reference"]),
     shard=r"\d+",
 
 
@@ -34,6 +51,11 @@ def model_row(*keys):
     return lambda wildcards: {
         key: MODEL_ROWS[wildcards.model][key] for key in keys if key in MODEL_ROWS[wildcards.model]
     }
+
+
+def loading(model):
+    """What decides how a model is loaded, for rules that name the model otherwise than by wildcard."""
+    return {key: MODEL_ROWS[model][key] for key in LOADING if key in MODEL_ROWS[model]}
 
 
 def family_sources(script):
@@ -51,11 +73,16 @@ def shards():
     return range(-(-PROBE["prompts"] // config["shard_size"]))
 
 
-def gpus(wildcards):
+def model_gpus(model):
     """GPUs a job with a model asks for: as many as its row says where there is one or the configuration says so."""
     here = shutil.which("nvidia-smi") is not None
     used = config["device"].startswith("cuda") or (config["device"] == "auto" and here)
-    return MODEL_ROWS[wildcards.model].get("gpus", 1) if used else 0
+    return MODEL_ROWS[model].get("gpus", 1) if used else 0
+
+
+def gpus(wildcards):
+    """GPUs a job asks for whose wildcard names the model."""
+    return model_gpus(wildcards.model)
 
 
 def model_memory(model):
@@ -66,12 +93,16 @@ def model_memory(model):
 def checkpoint_source(wildcards):
     """The folder a model's files come from: the row's own, the one it is downloaded to, or the one it is trained in."""
     row, model = MODEL_ROWS[wildcards.model], wildcards.model
+    if "language" in row:
+        return None
     return row.get("path") or (f"results/downloads/models/{model}" if "repo" in row else f"results/training/{model}")
 
 
 def checkpoint_files(wildcards):
     """What a model is made of, so that replacing its weights is noticed: a folder's files, or the record of a job."""
     source, row = checkpoint_source(wildcards), MODEL_ROWS[wildcards.model]
+    if "language" in row:
+        return []
     if "path" in row:
         return [f"{source}/config.json", *sorted(path.as_posix() for path in Path(source).glob("*.safetensors"))]
     return f"{source}/downloaded.json" if "repo" in row else f"{source}/training.json"
@@ -95,3 +126,85 @@ def dataset_row(wildcards):
     """What a data set is built from: its row with the path that holds its file, without what is only read later."""
     row = {**DATASET_ROWS[wildcards.dataset], "path": dataset_path(wildcards)}
     return {key: value for key, value in row.items() if key not in ("example", "licence")}
+
+
+def of_language(dataset):
+    """Whether a data set is a language whose sentences are all known, behind no prompt."""
+    return DATASET_ROWS[dataset]["kind"] in ("grammar", "toy")
+
+
+def language_name(dataset):
+    """The language that a data set is drawn from."""
+    row = DATASET_ROWS.get(dataset, {})
+    return row.get("language", row.get("kind"))
+
+
+def decoder_row(wildcards):
+    """The row of the decoder; the reference answers have none."""
+    return TABLES.decoders.get(wildcards.decoder)
+
+
+def decoding(key):
+    """A setting of decoding: a language's answers follow no prompt, so that many are drawn behind the empty one."""
+    language = {
+        **{name: LANGUAGE[name] for name in ("steps", "temperatures", "samples")},
+        "prompts": 1,
+        "span": None,  # the longest sentence
+        "example": 0,
+    }
+
+    def value(wildcards):
+        if of_language(wildcards.dataset):
+            return language[key]
+        return {**DECODE, "temperatures": [], "example": example(wildcards)}[key]
+
+    return value
+
+
+def shows_other_states(wildcards):
+    """Whether a decoder showed the model other states than those that follow from when each token took its place."""
+    row = TABLES.decoders.get(wildcards.decoder, {})
+    return row.get("order") == "remdm" or bool(row.get("soft_mask"))
+
+
+def judged_files(wildcards):
+    """The judged answers of every model and decoder, where there is a judge."""
+    return (
+        expand(
+            "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
+            model=MASKED_MODELS,
+            decoder=DECODERS_AND_REFERENCE,
+            dataset=wildcards.dataset,
+        )
+        if DECODE["judge"]
+        else []
+    )
+
+
+def training_data(model):
+    """The data set a model was trained on, where that is known and among this run's rows."""
+    data = MODEL_ROWS[model].get("train", {}).get("data")
+    return data if data in DATASET_ROWS else None
+
+
+def training_texts(wildcards):
+    """The texts that models were trained on, where they are known."""
+    return [f"results/prompts/{data}.parquet" for data in sorted({*map(training_data, MASKED_MODELS)} - {None})]
+
+
+def toy_families():
+    """Modules of the families of the toy languages' models."""
+    return sorted({f"denoisers.{MODEL_ROWS[model]['family']}" for model in TOY_MODELS})
+
+
+def figures():
+    """Every figure that the configuration asks for."""
+    names = [f"top3_{model}_{dataset}" for model in MODELS for dataset in DATASETS]
+    names += [f"frequency_collapse_{dataset}" for dataset in DATASETS]
+    if DECODE["decoders"] and MASKED_MODELS:
+        names += [f"incoherence_{dataset}" for dataset in DATASETS if not of_language(dataset)]
+    if LANGUAGE["models"] and LANGUAGE["decoders"]:
+        names.append("marginal_trap_steps")
+    if LANGUAGE["toys"]:
+        names.append("marginal_trap_toy")
+    return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]

@@ -82,6 +82,6 @@ rule model:
         runtime=60,
     params:
         source=checkpoint_source,
-        row=model_row("sha256"),
+        row=model_row("sha256", "language"),
     script:
         "../workflow_scripts/model.py"

@@ -51,3 +51,82 @@ rule plot_frequency_collapse:
         runtime=10,
     script:
         "../workflow_scripts/plot_frequency_collapse.py"
+
+
+rule plot_marginal_trap_toy:
+    input:
+        code=sources("plot_marginal_trap_toy.py"),
+        style="matplotlibrc",
+        table="results/tables/marginal_trap_toy.csv",
+    output:
+        pdf="results/figures/marginal_trap_toy.pdf",
+        png=report(
+            "results/figures/marginal_trap_toy.png",
+            caption="../report/captions/marginal_trap_toy.rst",
+            category="Marginal trap",
+            labels={"figure": "two sentences, every string", "model": "oracle and trained", "data": "toys"},
+        ),
+    log:
+        "results/logs/plot_marginal_trap_toy.log",
+    benchmark:
+        "results/benchmarks/plot_marginal_trap_toy.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_marginal_trap_toy.py"
+
+
+rule plot_marginal_trap_steps:
+    input:
+        code=sources("plot_marginal_trap_steps.py"),
+        style="matplotlibrc",
+        table="results/tables/marginal_trap_steps.csv",
+    output:
+        pdf="results/figures/marginal_trap_steps.pdf",
+        png=report(
+            "results/figures/marginal_trap_steps.png",
+            caption="../report/captions/marginal_trap_steps.rst",
+            category="Marginal trap",
+            labels={
+                "figure": "invalid sentences and price by steps",
+                "model": "oracle and trained",
+                "data": "grammar",
+            },
+        ),
+    log:
+        "results/logs/plot_marginal_trap_steps.log",
+    benchmark:
+        "results/benchmarks/plot_marginal_trap_steps.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_marginal_trap_steps.py"
+
+
+rule plot_incoherence:
+    input:
+        code=sources("plot_incoherence.py"),
+        style="matplotlibrc",
+        table="results/tables/incoherence_{dataset}.csv",
+    output:
+        pdf="results/figures/incoherence_{dataset}.pdf",
+        png=report(
+            "results/figures/incoherence_{dataset}.png",
+            caption="../report/captions/incoherence.rst",
+            category="Marginal trap",
+            labels={"figure": "incoherence by steps", "model": "all", "data": "{dataset}"},
+        ),
+    log:
+        "results/logs/plot_incoherence/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_incoherence/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_incoherence.py"

@@ -20,6 +20,14 @@ def _whole(comment: str) -> Column:
     return Column(pa.int32(), comment)
 
 
+def _wholes(comment: str) -> Column:
+    return Column(pa.list_(pa.int32()), comment)
+
+
+def _reals(comment: str) -> Column:
+    return Column(pa.list_(pa.float32()), comment)
+
+
 def _real(comment: str) -> Column:
     return Column(pa.float32(), comment)
 
@@ -59,4 +67,25 @@ COLUMNS: dict[str, Column] = {
     "left_out": _whole("prompt group left out (delete-one-group jackknife); -1 keeps all"),
     "prompt_information": _real("I(prompt; token) at this position: mean KL from the mean prediction, nats"),
     "prompts": _whole("number of prompts"),
+    # decodings
+    "sample": _whole("number of the answer to the same prompt"),
+    "steps": _whole("decoding steps asked for; policies with a number of their own take at most as many"),
+    "temperature": _real("temperature of the token draw"),
+    "text": _text("the answer up to its end, special tokens left out"),
+    "token_ids": _wholes("the whole span as decoded, end tokens included"),
+    "revealed_at": _wholes("step at which each token took its place; -1 for a mask that is left"),
+    "logprob_at_reveal": _reals("log-probability of each token then, before any temperature, nats"),
+    "forward_passes": _whole("forward passes that the answer took part in"),
+    # rescored: one row a token
+    "step": _whole("step at which the token took its place"),
+    "step_size": _whole("tokens that took their place at that step"),
+    "regret_weight": _real("one over the token's chance of being scored again for regret; NaN where it was not"),
+    "regret": _real("log-probability given what was visible - the same given the step's other tokens too, nats"),
+    "leave_one_out_weight": _real("one over the token's chance of being scored given all others; NaN where it was not"),
+    "leave_one_out_logprob": _real("log-probability given all other tokens of the finished answer, nats"),
+    # judged: one row an answer
+    "judge_tokens": _whole("tokens of the answer under the judge's tokenizer"),
+    "judge_nll": _real("their negative log-probability under the judge, nats"),
+    "perplexity": _real("exp of the mean of that per token"),
+    "judge_entropy": _real("unigram entropy of the answer's judge tokens, nats"),
 }

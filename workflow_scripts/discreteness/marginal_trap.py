@@ -9,13 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from discreteness import information
+from discreteness.datasets.grammar import violations
+from discreteness.decoding.schedules import equal_sizes
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
-from discreteness.languages import Language
+from discreteness.languages import Language, information_curve
 from discreteness.randomness import key
+from discreteness.statistics import wilson
 
 
 def decoding_distribution(denoiser, length: int, step_sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
@@ -106,3 +110,142 @@ def learning_error(denoiser, language: Language, sentences: int, seed: int = 0) 
         translated = torch.zeros_like(log_p).index_add(1, torch.from_numpy(meaning)[said], q[:, said])
         found[k] = information.kl(log_p, translated.log()).mean()
     return found
+
+
+def sampled_price(denoiser, language: Language, step_sizes: Sequence[int], sentences: int, seed: int = 0) -> np.ndarray:
+    """log p(x) − log q(x | order) for drawn sentences x of the language and a random order each, (sentences,) nats.
+
+    q is parallel decoding with `denoiser`, whose step s reveals step_sizes[s] positions of the order from their own
+    marginals. The mean estimates the KL from the language to the sampler averaged over orders, without any table of
+    sentences: it needs samples of the language and the denoiser only.
+    """
+    prompt = denoiser.encode_prompt("")
+    known = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
+    meaning = language.translate(denoiser, np.arange(denoiser.vocab_size))
+    back = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
+    said = torch.from_numpy(np.flatnonzero(meaning >= 0))
+    generator = torch.Generator().manual_seed(key(seed, "sampled price"))
+    rank = torch.rand(known.shape, generator=generator).argsort(1).argsort(1)
+    log_q, first = torch.zeros(sentences, dtype=torch.float64), 0
+    for size in step_sizes:
+        shown, now = rank < first, (rank >= first) & (rank < first + size)
+        state = torch.cat([torch.tensor(prompt).expand(sentences, -1).long(), back[known]], 1)
+        state[:, len(prompt) :][~shown] = denoiser.mask_id
+        queries = now.nonzero()
+        log_p = denoiser.log_probs(state, None, queries + torch.tensor([0, len(prompt)])).double().cpu()
+        wanted = back[known[queries[:, 0], queries[:, 1]]]
+        log_p = log_p.gather(1, wanted[:, None])[:, 0] - log_p[:, said].logsumexp(1)  # never the mask
+        log_q.index_add_(0, queries[:, 0], log_p)
+        first += size
+    return language.logprobs(known.numpy()) - log_q.numpy()
+
+
+def own_kl(language: Language, step_sizes: Sequence[int]) -> float:
+    """KL from the language to the sampler itself: the mixture over all orders of parallel decoding with the oracle.
+
+    At most the KL averaged over orders (Jensen). Exact, for one or two steps and for one position a step, where it is
+    0; NaN otherwise, the sets of positions being too many.
+    """
+    sizes, length = list(step_sizes), language.length
+    if sizes == [1] * length:
+        return 0.0
+    if len(sizes) > 2:
+        return float("nan")
+    ids, p = language.token_ids, language.probabilities
+    alone = np.stack([np.bincount(column, p)[column] for column in ids.T], 1)  # (N, L) marginal of each token
+    q, sets = np.zeros(len(ids)), list(itertools.combinations(range(length), sizes[0]))
+    for chosen in sets:
+        string = alone[:, list(chosen)].prod(1)
+        rest = [i for i in range(length) if i not in chosen]
+        if rest:
+            _, context = np.unique(ids[:, list(chosen)], axis=0, return_inverse=True)
+            mass = np.bincount(context, p)[context]
+            for i in rest:
+                joint = context * language.vocab_size + ids[:, i]
+                string = string * np.bincount(joint, p)[joint] / mass
+        q += string / len(sets)
+    return float((p * (np.log(p) - np.log(q))).sum())
+
+
+def price_table(denoiser, language: Language, steps: Sequence[int], sentences: int, seed: int = 0) -> pd.DataFrame:
+    """Columns steps, statistic, value, low, high, samples: what decoding in random order costs, nats a sentence.
+
+    expected_kl: averaged over orders, from the information curve: exact for the oracle, else with the model's learning
+    error, estimated from `sentences` contexts for each number of visible tokens. sampled_kl: the same from sampled
+    sentences and orders, 95 % interval. own_kl: of the sampler itself, for the oracle and few steps (`own_kl`).
+    """
+    curve = information_curve(language)
+    oracle = isinstance(denoiser, OracleDenoiser)
+    f = curve if oracle else curve + learning_error(denoiser, language, sentences, seed)
+    rows = []
+    for count in steps:
+        sizes = equal_sizes(language.length, count, "last")
+        starts = np.cumsum([0, *sizes[:-1]])
+        exact = float(np.dot(sizes, f[starts]) - curve.sum())
+        rows.append((count, "expected_kl", exact, np.nan, np.nan, 0 if oracle else sentences))
+        prices = sampled_price(denoiser, language, sizes, sentences, seed)
+        error = 1.96 * prices.std(ddof=1) / len(prices) ** 0.5
+        rows.append((count, "sampled_kl", prices.mean(), prices.mean() - error, prices.mean() + error, sentences))
+        if oracle and not np.isnan(own := own_kl(language, sizes)):
+            rows.append((count, "own_kl", own, np.nan, np.nan, 0))
+    return pd.DataFrame(rows, columns=["steps", "statistic", "value", "low", "high", "samples"])
+
+
+def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
+    """What is wrong with decoded strings, and how diverse they are.
+
+    answers: of `decode`, texts of the language's words. Columns temperature, steps, statistic, value, low, high,
+    samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
+    `distinct`, different strings / strings.
+    """
+    rows = []
+    for (temperature, steps), part in answers.groupby(["temperature", "steps"]):
+        strings = language.encode(list(part["text"]))
+        n = len(strings)
+        wrong = {"invalid": ~language.contains(strings)}
+        if language.name == "grammar":
+            wrong.update({f"invalid_{kind}": bad for kind, bad in violations(strings).items()})
+        for statistic, bad in wrong.items():
+            rows.append((temperature, steps, statistic, *wilson(int(bad.sum()), n), n))
+        distinct = len(np.unique(strings, axis=0)) / n
+        rows.append((temperature, steps, "distinct", distinct, np.nan, np.nan, n))
+    return pd.DataFrame(rows, columns=["temperature", "steps", "statistic", "value", "low", "high", "samples"])
+
+
+def toy_table(language: Language, denoisers: Mapping[str, object]) -> pd.DataFrame:
+    """Every string's probability under the data and under decoding in one step, in two, and one at a time.
+
+    Columns language, model, decoding, string, probability, seen. Two steps: one position first, in random order, then
+    the rest. The strings are those of the words that the language has at each position.
+    """
+    choices = [sorted({int(id_) for id_ in column}) for column in language.token_ids.T]
+    strings = list(itertools.product(*choices))
+    texts, seen = [language.text(string) for string in strings], language.contains(np.array(strings))
+    data = dict(zip(map(tuple, language.token_ids.tolist()), language.probabilities, strict=True))
+    sizes = {
+        "one step": [language.length],
+        "two steps": [1, language.length - 1],
+        "sequential": [1] * language.length,
+    }
+    distributions = {("data", "data"): data}
+    for name, denoiser in denoisers.items():
+        for decoding, step_sizes in sizes.items():
+            found: dict[tuple[int, ...], float] = {}
+            for ids, probability in decoding_distribution(denoiser, language.length, step_sizes).items():
+                string = tuple(language.translate(denoiser, np.array(ids)).tolist())
+                found[string] = found.get(string, 0.0) + probability
+            distributions[name, decoding] = found
+    frames = [
+        pd.DataFrame(
+            {
+                "language": language.name,
+                "model": model,
+                "decoding": decoding,
+                "string": texts,
+                "probability": [found.get(string, 0.0) for string in strings],
+                "seen": seen,
+            }
+        )
+        for (model, decoding), found in distributions.items()
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,6 +1,7 @@
 """Configuration: read, validated against the schemas, refused with one line that names file, key and value."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -52,42 +53,68 @@ def typed(value: object, node: Mapping) -> object:
     return value
 
 
-def load_settings(config: Mapping) -> tuple[dict, dict]:
-    """Validate a merged configuration and its tables; return the rows of the chosen models and data sets.
+@dataclass(frozen=True)
+class Tables:
+    """The rows that a run uses, by name."""
 
-    config: as Snakemake merged it from config.yaml, `--configfile` and `--config`. Returns (models, datasets): name ->
-    row, with those that a model is trained on included among the data sets. Raises InputError for an unknown key,
-    model or data set, a value out of range, or a missing local file.
+    models: dict[str, dict]
+    datasets: dict[str, dict]
+    decoders: dict[str, dict]
+
+
+def load_settings(config: Mapping) -> Tables:
+    """Validate a merged configuration and its tables; return the rows of what is chosen.
+
+    config: as Snakemake merged it from config.yaml, `--configfile` and `--config`. Data sets that a model is trained on
+    are among the rows. Raises InputError for an unknown key, model, data set or decoder, a value out of range, a
+    decoder that does not fit its steps and span, or a missing local file.
     """
     validate(config, "config", "config")
-    tables = {}
-    for table in ("models", "datasets"):
+    decode, language = config["decode"], config["language"]
+    chosen = {
+        "models": {
+            "models": config["models"],
+            "decode.judge": [decode["judge"]] if decode["judge"] and decode["decoders"] else [],
+            "language.models": language["models"],
+            **{f"language.toys.{name}": models for name, models in language["toys"].items()},
+        },
+        "datasets": {
+            "datasets": config["datasets"],
+            "language.dataset": [language["dataset"]] if language["models"] else [],
+            "language.toys": list(language["toys"]),
+        },
+        "decoders": {"decode.decoders": decode["decoders"], "language.decoders": language["decoders"]},
+    }
+    tables, rows = {}, {}
+    for table, wanted in chosen.items():
         path = config["tables"][table]
         tables[table] = read_yaml(path)
-        validate(tables[table], table, path)
-        for name in config[table]:
-            if name not in tables[table]:
-                known = ", ".join(tables[table])
-                raise InputError(f"config: {table}: {name!r} is not a row of {path} (it has {known})")
-    models = {name: tables["models"][name] for name in config["models"]}
-    needed = list(config["datasets"])
+        if table != "decoders":  # `check_policy` does, and knows the orders
+            validate(tables[table], table, path)
+        for where, names in wanted.items():
+            for name in names:
+                if name not in tables[table]:
+                    known = ", ".join(tables[table])
+                    raise InputError(f"config: {where}: {name!r} is not a row of {path} (it has {known})")
+        rows[table] = {name: tables[table][name] for names in wanted.values() for name in names}
+    models, datasets = rows["models"], rows["datasets"]
     for name, row in models.items():
         if "train" in row and row["train"]["data"] in tables["datasets"]:
-            needed.append(row["train"]["data"])
+            datasets[row["train"]["data"]] = tables["datasets"][row["train"]["data"]]
         elif "train" in row and "path" not in row:
             raise InputError(
                 f"{config['tables']['models']}: {name}.train.data: {row['train']['data']!r} is not a row of "
                 f"{config['tables']['datasets']}"
             )
-    datasets = {name: tables["datasets"][name] for name in needed}
-    for name, row in models.items():
         try:
             check_family(row)
         except InputError as error:
             raise InputError(f"{config['tables']['models']}: {name}.{error}") from None
+    if (judge := decode["judge"]) in models and models[judge]["family"] != "autoregressive":
+        raise InputError(f"config: decode.judge: {judge} is of family {models[judge]['family']}, not autoregressive")
     _check_paths(models, config["tables"]["models"])
     _check_paths(datasets, config["tables"]["datasets"])
-    return models, datasets
+    return Tables(models, datasets, rows["decoders"])
 
 
 def _check_paths(rows: Mapping[str, Mapping], table: str) -> None:

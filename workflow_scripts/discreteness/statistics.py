@@ -38,6 +38,14 @@ def bootstrap_ratio(
     return value, interval[0], interval[1]
 
 
+def wilson(count: int, n: int) -> tuple[float, float, float]:
+    """A share with its 95 % Wilson score interval (Wilson 1927): value, low, high."""
+    z, share = 1.96, count / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return share, max(0.0, middle - half), min(1.0, middle + half)
+
+
 def _redrawn(n: int, seed: int, replicates: int) -> np.ndarray:
     """(replicates, n) shares of the n values in each redrawn sample."""
     generator = np.random.default_rng(key(seed, "bootstrap"))

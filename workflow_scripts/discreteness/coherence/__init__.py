@@ -6,7 +6,7 @@ prompt_id, sample, token_ids, revealed_at (the step of each token), logprob_at_r
 
 from discreteness.coherence.answers import answer_length, blank_ids, is_empty
 from discreteness.coherence.judge import generative_perplexity
-from discreteness.coherence.rescoring import disowned, regret
+from discreteness.coherence.rescoring import disowned, regret, rescore
 from discreteness.coherence.summaries import (
     against_reference,
     disowned_share,
@@ -42,6 +42,7 @@ __all__ = [
     "perplexity",
     "regret",
     "regret_by_step",
+    "rescore",
     "seq_rep_n",
     "summarise",
     "text_statistics",

@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from discreteness.coherence.answers import answer_length
 from discreteness.batching import batches
+from discreteness.coherence.answers import answer_length
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
 from discreteness.randomness import key
@@ -176,6 +176,44 @@ def disowned(
         return pd.DataFrame(columns=DISOWNED_COLUMNS)
     logprobs = np.concatenate(score(denoiser, states, batch_tokens, "disowned"))
     return pd.concat(frames, ignore_index=True).assign(leave_one_out_logprob=logprobs)[DISOWNED_COLUMNS]
+
+
+RESCORED_COLUMNS = [
+    *("prompt_id", "sample", "steps", "temperature", "position", "step", "step_size"),
+    *("regret_weight", "regret", "leave_one_out_weight", "leave_one_out_logprob"),
+]
+
+
+def rescore(
+    denoiser: Denoiser,
+    answers: pd.DataFrame,
+    prompts: Mapping[str, Sequence[int]],
+    batch_tokens: int,
+    rescored: int,
+    seed: int,
+    recompute: bool,
+) -> pd.DataFrame:
+    """`regret` and `disowned` of a table of decodings at several numbers of steps and temperatures.
+
+    rescored: most tokens of an answer that each of the two scores. Answers that still hold a mask are left out.
+    Returns RESCORED_COLUMNS, a row for each token that at least one of the two scored.
+    """
+    whole = answers[[denoiser.mask_id not in ids for ids in answers["token_ids"]]]
+    frames = []
+    for (steps, temperature), part in whole.groupby(["steps", "temperature"], dropna=False, sort=False):
+        place = ["prompt_id", "sample", "position"]
+        sampling = {"max_queries": rescored, "seed": seed}
+        again = regret(denoiser, part, prompts, batch_tokens, recompute=recompute, **sampling)
+        alone = disowned(denoiser, part, prompts, batch_tokens, **sampling)
+        again = again.rename(columns={"weight": "regret_weight"})
+        alone = alone.rename(columns={"weight": "leave_one_out_weight"})
+        both = again.merge(alone, on=place, how="outer").astype({"position": int})
+        steps_of = part.set_index(["prompt_id", "sample"])["revealed_at"]
+        revealed = [steps_of[key_] for key_ in zip(both["prompt_id"], both["sample"], strict=True)]
+        both["step"] = [int(of[i]) for of, i in zip(revealed, both["position"], strict=True)]
+        both["step_size"] = [int((np.asarray(of) == s).sum()) for of, s in zip(revealed, both["step"], strict=True)]
+        frames.append(both.assign(steps=steps, temperature=temperature)[RESCORED_COLUMNS])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=RESCORED_COLUMNS)
 
 
 @dataclass(frozen=True)

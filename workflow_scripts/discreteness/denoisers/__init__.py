@@ -32,8 +32,7 @@ def load_denoiser(row: dict, device: str = "auto"):
 
     row: `family` (one of FAMILIES), `path` (a checkpoint folder in the Hugging Face layout), optionally `dtype`
     (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `gpus` (more than
-    one: the layers are spread over them), and what FAMILIES lists for the family (`oracle` has a `language` instead of a
-    `path`).
+    one: the layers are spread over them), and what FAMILIES lists for the family (`oracle` has no `path`).
     device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU when there is one).
     Raises InputError with one line for an unknown family or dtype, a setting the family cannot express and every defect
     of the checkpoint.

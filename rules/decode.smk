@@ -1,0 +1,132 @@
+"""Answers decoded in several steps, and what is wrong with them: the marginal trap on real text."""
+
+
+rule decode:
+    input:
+        code=family_sources("decode.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+    output:
+        "results/decodings/{model}/{dataset}/{decoder}.parquet",
+    log:
+        "results/logs/decode/{model}/{dataset}/{decoder}.log",
+    benchmark:
+        "results/benchmarks/decode/{model}/{dataset}/{decoder}.jsonl"
+    threads: config["threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=lambda wildcards: model_memory(wildcards.model),
+        runtime=240,
+    params:
+        row=model_row(*LOADING),
+        decoder=decoder_row,
+        steps=decoding("steps"),
+        temperatures=decoding("temperatures"),
+        prompts=decoding("prompts"),
+        samples=decoding("samples"),
+        span=decoding("span"),
+        batch_tokens=DECODE["batch_tokens"],
+        example=decoding("example"),
+        seed=config["seed"],
+        threads=config["threads"],
+    script:
+        "../workflow_scripts/decode.py"
+
+
+rule rescore:
+    input:
+        code=family_sources("rescore.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        tokens="results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
+        examples="results/coherence/{model}/{dataset}/{decoder}.worst.csv",
+    log:
+        "results/logs/rescore/{model}/{dataset}/{decoder}.log",
+    benchmark:
+        "results/benchmarks/rescore/{model}/{dataset}/{decoder}.jsonl"
+    threads: config["threads"]
+    resources:
+        gpu=gpus,
+        mem_mb=lambda wildcards: model_memory(wildcards.model),
+        runtime=240,
+    params:
+        row=model_row(*LOADING),
+        batch_tokens=DECODE["batch_tokens"],
+        rescored=DECODE["rescored"],
+        recompute=shows_other_states,
+        examples=DECODE["examples"],
+        seed=config["seed"],
+        threads=config["threads"],
+    script:
+        "../workflow_scripts/rescore.py"
+
+
+rule judge:
+    input:
+        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{}/provenance.json".format(DECODE["judge"]),
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
+    log:
+        "results/logs/judge/{model}/{dataset}/{decoder}.log",
+    benchmark:
+        "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
+    threads: 1
+    resources:
+        gpu=lambda wildcards: model_gpus(DECODE["judge"]),
+        mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
+        runtime=120,
+    params:
+        row=lambda wildcards: loading(DECODE["judge"]),
+        batch_tokens=DECODE["batch_tokens"],
+        threads=1,
+    script:
+        "../workflow_scripts/judge.py"
+
+
+rule incoherence_table:
+    input:
+        code=sources("incoherence_table.py"),
+        answers=collect(
+            "results/decodings/{model}/{dataset}/{decoder}.parquet",
+            model=MASKED_MODELS,
+            decoder=DECODERS_AND_REFERENCE,
+            allow_missing=True,
+        ),
+        rescored=collect(
+            "results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
+            model=MASKED_MODELS,
+            decoder=DECODERS_AND_REFERENCE,
+            allow_missing=True,
+        ),
+        examples=collect(
+            "results/coherence/{model}/{dataset}/{decoder}.worst.csv",
+            model=MASKED_MODELS,
+            decoder=DECODERS_AND_REFERENCE,
+            allow_missing=True,
+        ),
+        judged=judged_files,
+        training=training_texts,
+    output:
+        table="results/tables/incoherence_{dataset}.csv",
+        examples="results/tables/worst_combinations_{dataset}.csv",
+    log:
+        "results/logs/incoherence_table/{dataset}.log",
+    benchmark:
+        "results/benchmarks/incoherence_table/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        models=MASKED_MODELS,
+        decoders=DECODERS_AND_REFERENCE,
+        adaptive=ADAPTIVE,
+        training={model: training_data(model) for model in MASKED_MODELS},
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/incoherence_table.py"

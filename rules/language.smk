@@ -1,0 +1,76 @@
+"""The marginal trap where every sentence is known with its probability."""
+
+
+rule language_price:
+    input:
+        code=family_sources("language_price.py"),
+        model="results/models/{model}/provenance.json",
+    output:
+        "results/tables/language_price_{model}.csv",
+    log:
+        "results/logs/language_price/{model}.log",
+    benchmark:
+        "results/benchmarks/language_price/{model}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        row=model_row(*LOADING),
+        language=language_name(LANGUAGE["dataset"]),
+        steps=LANGUAGE["steps"],
+        sentences=LANGUAGE["sentences"],
+        seed=config["seed"],
+        threads=1,
+    script:
+        "../workflow_scripts/language_price.py"
+
+
+rule marginal_trap_steps_table:
+    input:
+        code=sources("marginal_trap_steps_table.py"),
+        answers=collect(
+            "results/decodings/{model}/{dataset}/{decoder}.parquet",
+            model=LANGUAGE["models"],
+            dataset=LANGUAGE["dataset"],
+            decoder=LANGUAGE["decoders"],
+        ),
+        prices=collect("results/tables/language_price_{model}.csv", model=LANGUAGE["models"]),
+    output:
+        "results/tables/marginal_trap_steps.csv",
+    log:
+        "results/logs/marginal_trap_steps_table.log",
+    benchmark:
+        "results/benchmarks/marginal_trap_steps_table.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        models=LANGUAGE["models"],
+        decoders=LANGUAGE["decoders"],
+        language=language_name(LANGUAGE["dataset"]),
+        adaptive=ADAPTIVE,
+    script:
+        "../workflow_scripts/marginal_trap_steps_table.py"
+
+
+rule marginal_trap_toy_table:
+    input:
+        code=sources("marginal_trap_toy_table.py", *toy_families()),
+        models=collect("results/models/{model}/provenance.json", model=TOY_MODELS),
+    output:
+        "results/tables/marginal_trap_toy.csv",
+    log:
+        "results/logs/marginal_trap_toy_table.log",
+    benchmark:
+        "results/benchmarks/marginal_trap_toy_table.jsonl"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        toys={language_name(dataset): models for dataset, models in LANGUAGE["toys"].items()},
+        rows={model: loading(model) for model in TOY_MODELS},
+    script:
+        "../workflow_scripts/marginal_trap_toy_table.py"

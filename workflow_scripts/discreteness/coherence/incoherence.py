@@ -1,0 +1,118 @@
+"""The table of what decoding in fewer steps does to a model's answers, each statistic beside the references'."""
+
+from collections.abc import Container, Mapping
+
+import numpy as np
+import pandas as pd
+
+from discreteness.coherence.summaries import disowned_share, mean_regret, perplexity
+from discreteness.coherence.text import text_statistics, words
+from discreteness.statistics import bootstrap_mean
+
+TEXT = ("adjacent_duplicates", "seq_rep_4", "distinct_2", "unseen_bigrams")
+ESTIMATE = ("value", "low", "high")
+COLUMNS = [
+    *("decoder", "temperature", "steps", "statistic", *ESTIMATE),
+    *("reference", "reference_low", "reference_high", "difference", "difference_low", "difference_high", "answers"),
+]
+
+
+def incoherence(
+    decoders: Mapping[str, tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]],
+    seen: Container[tuple] | None,
+    seed: int,
+    adaptive: Container[str] = frozenset(),
+) -> pd.DataFrame:
+    """COLUMNS for one model on one data set: every statistic by decoder and number of steps.
+
+    decoders: name -> its answers, rescored tokens and judged answers (None without a judge); `reference` is among them:
+    its values are the columns reference… seen: word bigrams of the training text where it is known.
+    adaptive: decoders with a number of steps of their own; `steps` is then the mean number of forward passes, rounded.
+    Text statistics are of words, averaged over a prompt's answers and then over prompts; low and high are 95 %
+    bootstrap intervals over prompts; difference is paired by prompt. Empty answers count in `empty` only, answers that
+    still hold a mask in `unfinished`.
+    """
+    rows = []
+    found = {name: _by_variant(*tables, seen, seed) for name, tables in decoders.items()}
+    (_, reference), *_ = found["reference"]
+    for name, variants in found.items():
+        if name == "reference":
+            continue
+        for (steps, temperature, passes), statistics in variants:
+            for statistic, (estimate, by_prompt, answers) in statistics.items():
+                base, base_by_prompt, _ = reference.get(statistic, ((np.nan,) * 3, None, 0))
+                rows.append(
+                    {
+                        "decoder": name,
+                        "temperature": temperature,
+                        "steps": round(passes) if name in adaptive else steps,
+                        "statistic": statistic,
+                        **dict(zip(ESTIMATE, estimate, strict=True)),
+                        **dict(zip(("reference", "reference_low", "reference_high"), base, strict=True)),
+                        **_difference(by_prompt, base_by_prompt, seed),
+                        "answers": answers,
+                    }
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _difference(one: pd.Series | None, other: pd.Series | None, seed: int) -> dict[str, float]:
+    names = ("difference", "difference_low", "difference_high")
+    if one is None or other is None:
+        return dict.fromkeys(names, np.nan)
+    paired = (one - other).dropna()
+    values = bootstrap_mean(paired.to_numpy(), seed) if len(paired) else (np.nan,) * 3
+    return dict(zip(names, map(float, values), strict=True))
+
+
+def _by_variant(answers, rescored, judged, seen, seed) -> list[tuple[tuple, dict]]:
+    """((steps, temperature, mean forward passes), statistic -> (estimate, values by prompt, answers))."""
+    found = []
+    for (steps, temperature), part in answers.groupby(["steps", "temperature"], dropna=False, sort=False):
+        same = _same(rescored, steps, temperature)
+        scores = None if judged is None else _same(judged, steps, temperature)
+        variant = (int(steps), float(temperature), float(part["forward_passes"].mean()))
+        found.append((variant, _statistics(part, same, scores, seen, seed)))
+    return found
+
+
+def _same(table: pd.DataFrame, steps: int, temperature: float) -> pd.DataFrame:
+    alike = table["temperature"].isna() if np.isnan(temperature) else np.isclose(table["temperature"], temperature)
+    return table[(table["steps"] == steps) & alike]
+
+
+def _statistics(answers, rescored, judged, seen, seed) -> dict[str, tuple]:
+    empty = answers["text"].str.strip() == ""
+    unfinished = pd.Series([min(steps) < 0 for steps in answers["revealed_at"]], index=answers.index)
+    tokens = rescored.dropna(subset="regret_weight").rename(columns={"regret_weight": "weight"})
+    alone = rescored.dropna(subset="leave_one_out_weight").rename(columns={"leave_one_out_weight": "weight"})
+    n, there = len(answers), int((~empty).sum())
+    found = {
+        "regret": (_estimate(mean_regret(tokens, seed)), None, there),
+        "disowned": (_estimate(disowned_share(alone, seed)), None, there),
+        "empty": (*_mean(answers, empty.astype(float), seed), n),
+        "unfinished": (*_mean(answers, unfinished.astype(float), seed), n),
+    }
+    kept = answers[~empty]
+    texts = pd.DataFrame([text_statistics(words(text), seen=seen) for text in kept["text"]], index=kept.index)
+    for name in TEXT:
+        if name in texts:
+            found[name] = (*_mean(kept, texts[name], seed), int(texts[name].notna().sum()))
+    if judged is not None:
+        pooled = perplexity(judged, judged["prompt_id"], seed)
+        judgeable = judged[judged["judge_tokens"] > 0]
+        found["perplexity"] = (_estimate(pooled), None, len(judgeable))
+        found["judge_entropy"] = (*_mean(judgeable, judgeable["judge_entropy"], seed), len(judgeable))
+    return found
+
+
+def _estimate(pooled: Mapping[str, float]) -> tuple[float, float, float]:
+    return tuple(pooled[name] for name in ESTIMATE)
+
+
+def _mean(answers: pd.DataFrame, values: pd.Series, seed: int) -> tuple[tuple[float, float, float], pd.Series]:
+    """Mean over prompts of their answers' mean with its interval, and the prompts' own values."""
+    by_prompt = values.groupby(answers["prompt_id"]).mean().dropna()
+    if not len(by_prompt):
+        return (np.nan,) * 3, by_prompt
+    return tuple(map(float, bootstrap_mean(by_prompt.to_numpy(), seed))), by_prompt

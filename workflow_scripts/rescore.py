@@ -1,0 +1,41 @@
+"""Score the decoded tokens again, given each other and given the finished answer; list the worst combinations."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from discreteness import offline, token_classes  # noqa: F401
+from discreteness.coherence import rescore, worst_combinations
+from discreteness.denoisers import load_denoiser
+from discreteness.io import read_table, write_csv, write_table
+from discreteness.jobs import job, use_threads
+
+EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
+
+
+def worst(denoiser, answers: pd.DataFrame, table: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The k worst combinations at each number of steps and temperature."""
+    texts, _ = token_classes.vocabulary(denoiser)
+    frames = [pd.DataFrame(columns=EXAMPLES)]
+    for (steps, temperature), part in table.dropna(subset="regret").groupby(["steps", "temperature"]):
+        same = answers[(answers["steps"] == steps) & (answers["temperature"] == temperature)]
+        found = worst_combinations(part, same, texts, k)
+        if len(found):
+            frames.append(found.assign(steps=steps, temperature=temperature)[EXAMPLES])
+    return pd.concat(frames[1:] or frames, ignore_index=True)
+
+
+def main(input, output, params, device: str) -> None:
+    """Load the model once; score, list, write."""
+    use_threads(params.threads)
+    denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
+    rows = read_table(input.prompts).set_index("prompt_id")["prompt"]
+    answers = read_table(input.answers)
+    prompts = {prompt_id: denoiser.encode_prompt(rows[prompt_id]) for prompt_id in answers["prompt_id"].unique()}
+    table = rescore(denoiser, answers, prompts, params.batch_tokens, params.rescored, params.seed, params.recompute)
+    write_table(table, output.tokens)
+    write_csv(worst(denoiser, answers, table, params.examples), output.examples)
+
+
+with job(snakemake.log[0]):  # noqa: F821
+    main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"])  # noqa: F821
