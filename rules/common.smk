@@ -128,6 +128,16 @@ def dataset_row(wildcards):
     return {key: value for key, value in row.items() if key not in ("example", "licence")}
 
 
+def training_threads(wildcards):
+    """CPU threads of a training: small models are trained side by side, one thread each."""
+    return MODEL_ROWS[wildcards.model]["train"].get("threads", config["threads"])
+
+
+def decoding_threads(wildcards):
+    """CPU threads of a decoding job: a language's sentences are too short for more than one."""
+    return 1 if of_language(wildcards.dataset) else config["threads"]
+
+
 def of_language(dataset):
     """Whether a data set is a language whose sentences are all known, behind no prompt."""
     return DATASET_ROWS[dataset]["kind"] in ("grammar", "toy")

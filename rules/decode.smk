@@ -12,7 +12,7 @@ rule decode:
         "results/logs/decode/{model}/{dataset}/{decoder}.log",
     benchmark:
         "results/benchmarks/decode/{model}/{dataset}/{decoder}.jsonl"
-    threads: config["threads"]
+    threads: decoding_threads
     resources:
         gpu=gpus,
         mem_mb=lambda wildcards: model_memory(wildcards.model),
@@ -28,7 +28,7 @@ rule decode:
         batch_tokens=DECODE["batch_tokens"],
         example=decoding("example"),
         seed=config["seed"],
-        threads=config["threads"],
+        threads=decoding_threads,
     script:
         "../workflow_scripts/decode.py"
 

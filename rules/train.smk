@@ -13,13 +13,13 @@ rule train_model:
         "results/logs/train_model/{model}.log",
     benchmark:
         "results/benchmarks/train_model/{model}.jsonl"
-    threads: config["threads"]
+    threads: training_threads
     resources:
         mem_mb=4000,
         runtime=120,
     params:
         settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
         seed=config["seed"],
-        threads=config["threads"],
+        threads=training_threads,
     script:
         "../workflow_scripts/train_model.py"

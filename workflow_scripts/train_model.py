@@ -9,7 +9,7 @@ from discreteness.training import train
 with job(snakemake.log[0]) as log:  # noqa: F821
     use_threads(snakemake.params.threads)  # noqa: F821
     folder = Path(snakemake.output.record).parent  # noqa: F821
-    settings = {key: value for key, value in snakemake.params.settings.items() if key != "data"}  # noqa: F821
+    settings = {key: value for key, value in snakemake.params.settings.items() if key not in ("data", "threads")}  # noqa: F821
     rows = read_table(snakemake.input.prompts)  # noqa: F821
     log.info("training on %d rows", len(rows))
     train(rows, settings, snakemake.params.seed, folder, folder.with_name(f"{folder.name}.state"))  # noqa: F821
