@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -37,6 +38,9 @@ CLASS_NAMES = {
 }
 # What the palette has left, so that no model wears the colour of a token class.
 MODEL_COLOURS = ("#D55E00", "#111111", "#56B4E9", "#882255")
+# Decoders never share a figure with token classes and may wear all of it.
+DECODER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#111111", "#882255")
+MODEL_LINES = ("-", "--", ":", "-.")
 
 UNSHOWABLE = "□"
 WHITE_SPACE = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "␣", "\u3000": "␣"}
@@ -61,6 +65,10 @@ TEXT_COLUMNS = [
     "prompt",
     "statistic",
     "variant",
+    "language",
+    "decoding",
+    "decoder",
+    "string",
 ]
 
 
@@ -157,8 +165,11 @@ def tint(colour: str, strength: float) -> tuple[float, float, float]:
     return tuple(1 - strength * (1 - channel) for channel in matplotlib.colors.to_rgb(colour))
 
 
-def panel_letter(axes: Axes, letter: str, title: str = "") -> None:
-    """Write a bold panel letter, and what the panel shows, above its left end."""
+def panel_letter(axes: Axes, letter: str, title: str = "", spanning: bool = False) -> None:
+    """Write a bold panel letter, and what the panel shows, above its left end.
+
+    spanning: the title is for several panels in a row, and no room is made for what is wider than this one.
+    """
     place = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
@@ -166,7 +177,8 @@ def panel_letter(axes: Axes, letter: str, title: str = "") -> None:
         "annotation_clip": False,
     }
     axes.annotate(letter, (0, 1), xytext=(0, 5), fontsize=9, fontweight="bold", **place)
-    axes.annotate(title, (0, 1), xytext=(10 if letter else 0, 5), fontsize=7.5, color="#222222", **place)
+    text = axes.annotate(title, (0, 1), xytext=(10 if letter else 0, 5), fontsize=7.5, color="#222222", **place)
+    text.set_in_layout(not spanning)
 
 
 def band(
@@ -176,13 +188,15 @@ def band(
     style: str = "-",
     label: str | None = None,
     strength: float = 0.2,
+    over: str = "position",
+    **look,
 ) -> None:
-    """A line of `value` over `position` with its interval `low` to `high` as a band behind it."""
+    """A line of `value` over `position` (or another column) with its interval `low` to `high` as a band behind it."""
     if table.empty:
         return
-    x, value, low, high = (table[name].to_numpy(float) for name in ("position", "value", "low", "high"))
+    x, value, low, high = (table[name].to_numpy(float) for name in (over, "value", "low", "high"))
     axes.fill_between(x, low, high, color=colour, alpha=strength, linewidth=0)
-    axes.plot(x, value, color=colour, linestyle=style, label=label)
+    axes.plot(x, value, color=colour, linestyle=style, label=label, **look)
 
 
 def log_position_axis(axes: Axes, span: int, labels: bool = True) -> None:
@@ -191,6 +205,48 @@ def log_position_axis(axes: Axes, span: int, labels: bool = True) -> None:
     ticks = [0] + [2**power for power in range(20) if 2**power < span]
     axes.set_xticks(ticks, [str(tick) for tick in ticks] if labels else [""] * len(ticks))
     axes.set_xlim(0, max(span - 1, 1))
+
+
+def step_axis(axes: Axes, steps: Iterable[float], most: int = 8) -> None:
+    """Numbers of steps on a log2 scale, the smallest and the largest labelled, at most `most` labels in all."""
+    steps = np.unique(np.asarray(list(steps), dtype=float))
+    low, high = (steps[0], steps[-1]) if len(steps) else (1.0, 1.0)
+    apart = 0.85 * np.log2(high / low) / (most - 1)
+    ticks = [low]
+    for power in range(30):
+        if np.log2(2**power / ticks[-1]) >= apart and np.log2(high / 2**power) >= apart and low < 2**power < high:
+            ticks.append(2.0**power)
+    ticks += [high] if high > low else []
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(low / 1.1, high * 1.1)
+
+
+def decoder_colours(decoders: Iterable[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour a decoder, in order; where the palette begins again, paler."""
+    decoders = list(dict.fromkeys(decoders))
+    count = len(DECODER_COLOURS)
+    return {name: tint(DECODER_COLOURS[i % count], 0.5 ** (i // count)) for i, name in enumerate(decoders)}
+
+
+def model_lines(models: Iterable[str]) -> dict[str, str]:
+    """A line style a model, in order."""
+    models = list(dict.fromkeys(models))
+    return {name: MODEL_LINES[i % len(MODEL_LINES)] for i, name in enumerate(models)}
+
+
+def outer_legend(figure: Figure, handles: Sequence[Artist], title: str | None = None) -> None:
+    """A legend above all panels, in as many rows as its labels need; long labels are cut."""
+    if not handles:
+        return
+    for handle in handles:
+        handle.set_label(fit_text(printable(handle.get_label()), 180, 7))
+    widest = max(text_width(handle.get_label(), 7) for handle in handles) + 28  # points with its line and spaces
+    columns = int(np.clip(72 * WIDTH // widest, 1, len(handles)))
+    columns = -(-len(handles) // -(-len(handles) // columns))  # the last row is not much shorter than the others
+    look = {"loc": "outside upper center", "title_fontsize": 7.5}
+    figure.legend(handles=list(handles), ncols=columns, title=printable(title) if title else None, **look)
 
 
 def class_handles(classes: Sequence[str]) -> list[Patch]:

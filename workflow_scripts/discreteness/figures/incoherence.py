@@ -1,0 +1,129 @@
+"""What parallel decoding does to answers on real text, by number of steps, beside the reference answers."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from discreteness import plotting
+from discreteness.plotting import WIDTH, band, decoder_colours, model_lines
+
+COLUMNS = "model decoder steps statistic value low high reference reference_low reference_high answers".split()
+PANELS = (  # (statistic, title, unit), by rows; perplexity means nothing without the entropy beside it
+    (
+        ("regret", "Regret", "nats a token"),
+        ("disowned", "Disowned tokens", "share of tokens"),
+        ("adjacent_duplicates", "Adjacent duplicates", "share of positions"),
+    ),
+    (
+        ("seq_rep_4", "Repeated 4-grams", "seq-rep-4"),
+        ("distinct_2", "Distinct bigrams", "distinct-2"),
+        ("unseen_bigrams", "Bigrams never seen in training", "share of bigrams"),
+    ),
+    (
+        ("perplexity", "Generative perplexity", "perplexity"),
+        ("judge_entropy", "Entropy within an answer", "nats"),
+        ("empty", "Empty", "share of answers"),
+    ),
+)
+WIDTHS = ([1, 1, 1], [1, 1, 1], [1.25, 1.25, 0.5])
+REFERENCE = "#8A8A8A"
+GREY = "#444444"
+
+
+def reference_curve(rows: pd.DataFrame) -> pd.DataFrame:
+    """The reference answers' statistic by steps: mean over decoders, within the widest of their intervals.
+
+    It is the same at all steps unless an answer counts only where both it and its reference have a value.
+    """
+    rows = rows.dropna(subset="reference")
+    by = rows.groupby("steps")
+    found = {"value": by["reference"].mean(), "low": by["reference_low"].min(), "high": by["reference_high"].max()}
+    return pd.DataFrame(found).reset_index()
+
+
+def draw_incoherence(table: pd.DataFrame) -> Figure:
+    """Draw the statistics of decoded answers (columns `COLUMNS`), models and decoders in the table's order."""
+    names = ["steps", "value", "low", "high", "reference", "reference_low", "reference_high"]
+    numbers = table[names].astype(float)
+    table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
+    lines, colours = model_lines(table["model"]), decoder_colours(table["decoder"])
+    table = table.sort_values("steps")
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    grid = figure.add_gridspec(len(PANELS), 1)
+    letters = iter("abcdefghi")
+    for row, panels in enumerate(PANELS):
+        places = grid[row].subgridspec(1, len(panels), width_ratios=WIDTHS[row])
+        for place, (statistic, title, unit) in zip(places, panels, strict=True):
+            axes = figure.add_subplot(place)
+            _draw_statistic(axes, table[table["statistic"] == statistic], lines, colours)
+            _finish(axes, table["steps"], statistic)
+            axes.set_ylabel(unit)
+            if row == len(PANELS) - 1:
+                axes.set_xlabel("steps")
+            plotting.panel_letter(axes, next(letters), title)
+    plotting.outer_legend(figure, _handles(lines, colours, bool(table["reference"].notna().any())), _about(table))
+    return figure
+
+
+def _about(table: pd.DataFrame) -> str:
+    """What the answers are: how many, and of which model if it is one."""
+    models, answers = list(dict.fromkeys(table["model"])), table["answers"].astype(float).max()
+    number = f"{answers:.0f} answers a decoder and number of steps" if np.isfinite(answers) else ""
+    return ", ".join([*(models if len(models) == 1 else []), *([number] if number else [])])
+
+
+def _handles(lines: dict, colours: dict, reference: bool) -> list[Artist]:
+    """Legend entries: models by line style if there are several, decoders by colour, the reference answers."""
+    models = [Line2D([], [], color=GREY, linestyle=style, label=model) for model, style in lines.items()]
+    decoders = [Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in colours.items()]
+    look = {"facecolor": plotting.tint(REFERENCE, 0.4), "edgecolor": REFERENCE, "linewidth": 0.8}
+    references = [Patch(label="reference answers", **look)] if reference else []
+    return [*(models if len(models) > 1 else []), *decoders, *references]
+
+
+def _draw_statistic(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict) -> None:
+    """One statistic over steps, and behind it what it is for the reference answers."""
+    for model, style in lines.items():
+        rows = table[table["model"] == model]
+        curve = reference_curve(rows)
+        if len(curve):
+            outside = {"steps": [curve["steps"].iloc[0] / 2, curve["steps"].iloc[-1] * 2]}
+            ends = curve.iloc[[0, -1]].assign(**outside)  # as far as the axis goes
+            curve = pd.concat([ends.iloc[:1], curve, ends.iloc[1:]])
+            band(axes, curve, REFERENCE, style, over="steps", strength=0.3, linewidth=0.9, zorder=1)
+        for decoder, found in rows.groupby("decoder", sort=False):
+            look = {"marker": "o", "markersize": 2.5, "strength": 0.15}
+            band(axes, found, colours[decoder], style, over="steps", **look)
+
+
+def _finish(axes: Axes, steps: pd.Series, statistic: str) -> None:
+    """The axes of a panel."""
+    plotting.step_axis(axes, steps, most=4 if statistic == "empty" else 8)
+    if not axes.lines:
+        axes.set_ylim(0, 1)
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes, color="#777777")
+    elif statistic == "perplexity":
+        _log_axis(axes)
+    elif statistic == "regret":
+        axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _log_axis(axes: Axes) -> None:
+    """A log scale for what is drawn, at least a factor of three, with labels in plain figures."""
+    found = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
+    found = found[found > 0]
+    low, high = (found.min() / 1.4, found.max() * 1.4) if len(found) else (1.0, 10.0)
+    middle = np.sqrt(low * high)
+    axes.set_yscale("log")
+    axes.set_ylim(min(low, middle / 1.8), max(high, middle * 1.8))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,218 @@
+"""The price of parallel decoding in a language that is known exactly: what is invalid, how far off, how varied."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from discreteness import plotting
+from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
+
+COLUMNS = "model decoder temperature steps statistic value low high samples".split()
+KINDS = {
+    "invalid_agreement": "agreement",
+    "invalid_distant_agreement": "distant\nagreement",
+    "invalid_article": "article",
+    "invalid_selection": "selection",
+    "invalid_coreference": "coreference",
+    "invalid_idiom": "idiom",
+    "invalid_other": "other",
+}
+SAMPLED = ("invalid", "distinct")  # what depends on the decoder and the temperature
+MARKERS = "os^DvPX*"
+USUAL_DECODER, USUAL_TEMPERATURE = "random", 1.0
+ABREAST = 4  # panels side by side
+GREY = "#444444"
+
+
+def usual(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the random decoder (or the first there is) at temperature 1 (or the nearest there is)."""
+    decoders = list(rows["decoder"])
+    rows = rows[rows["decoder"] == (USUAL_DECODER if USUAL_DECODER in decoders else next(iter(decoders), ""))]
+    distance = (rows["temperature"] - USUAL_TEMPERATURE).abs().fillna(np.inf)
+    return rows[distance == distance.min()]
+
+
+def temperatures_of(table: pd.DataFrame) -> list[float]:
+    """The temperatures of sampled sentences, rising; NaN, last, for decoders that have none."""
+    found = table.loc[table["statistic"].isin(SAMPLED), "temperature"].unique()
+    return sorted(found, key=lambda temperature: (np.isnan(temperature), temperature))
+
+
+def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
+    """Draw samplers by number of steps (columns `COLUMNS`), models and decoders in the table's order."""
+    numbers = table[["temperature", "steps", "value", "low", "high"]].astype(float)
+    table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
+    lines, temperatures = model_lines(table["model"]), temperatures_of(table)
+    colours = decoder_colours(table.loc[table["statistic"].isin(SAMPLED), "decoder"])
+    markers = {temperature: MARKERS[i % len(MARKERS)] for i, temperature in enumerate(temperatures)}
+    table = table.sort_values("steps")
+    rows = [max(1, -(-len(names) // ABREAST)) for names in (temperatures, list(lines)[1:])]
+    heights = [1.55 * rows[0], 1.1, 1.8 * rows[1]]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 1.35), layout="constrained")
+    grid = figure.add_gridspec(3, 1, height_ratios=heights)
+    _draw_invalid(figure, grid[0], table, lines, colours, markers)
+    _draw_kinds(figure, grid[1], table, lines)
+    _draw_divergence_and_diversity(figure, grid[2], table, lines, colours, markers)
+    samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
+    title = f"{samples:.0f} sentences a model, decoder, temperature and number of steps" if samples > 0 else None
+    plotting.outer_legend(figure, _handles(lines, colours, markers), title)
+    return figure
+
+
+def _handles(lines: dict, colours: dict, markers: dict) -> list[Line2D]:
+    """Legend entries: what line styles, colours and marker shapes stand for."""
+    models = [Line2D([], [], color=GREY, linestyle=style, label=model) for model, style in lines.items()]
+    decoders = [Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in colours.items()]
+    shapes = [
+        Line2D([], [], color=GREY, linestyle="", marker=marker, markersize=4, label=_temperature(temperature))
+        for temperature, marker in markers.items()
+    ]
+    return [*models, *decoders, *shapes]
+
+
+def _temperature(temperature: float) -> str:
+    return "no temperature" if np.isnan(temperature) else f"temperature {temperature:g}"
+
+
+def _at(table: pd.DataFrame, temperature: float) -> pd.DataFrame:
+    """The rows of a temperature; NaN is one too."""
+    return table[table["temperature"].isna() if np.isnan(temperature) else table["temperature"] == temperature]
+
+
+def _share_axis(axes: Axes, labels: bool = True, room: float = 0.0) -> None:
+    """Shares from 0 to 1 on the vertical axis, and above it `room` for text."""
+    axes.set_ylim(-0.02, 1.02 + room)
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"] if labels else [""] * 3)
+    axes.spines["left"].set_bounds(-0.02, 1.02)
+
+
+def _draw_invalid(
+    figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict, colours: dict, markers: dict
+) -> None:
+    """Share of invalid sentences by steps: a panel a temperature, a colour a decoder, a line style a model."""
+    table = table[table["statistic"] == "invalid"]
+    abreast = min(max(len(markers), 1), ABREAST)
+    grid = place.subgridspec(-(-max(len(markers), 1) // abreast), abreast)
+    for i, (temperature, marker) in enumerate(markers.items()):
+        axes = figure.add_subplot(grid[divmod(i, abreast)])
+        panel = _at(table, temperature)
+        for (model, decoder), rows in panel.groupby(["model", "decoder"], sort=False):
+            look = {"marker": marker, "markersize": 2.5, "strength": 0.15}
+            band(axes, rows, colours[decoder], lines[model], over="steps", **look)
+        plotting.step_axis(axes, table["steps"])
+        _share_axis(axes, labels=i % abreast == 0)
+        if i % abreast == 0:
+            axes.set_ylabel("invalid share")
+        axes.set_xlabel("steps")
+        title = _temperature(temperature)
+        plotting.panel_letter(axes, "" if i else "a", title if i else f"Invalid sentences, {title}")
+
+
+def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict) -> None:
+    """What is wrong with the sentences of the random decoder: a panel a kind."""
+    rows = usual(table[table["statistic"].isin(KINDS)])
+    highest = np.nanmax([0.01, *rows[["value", "high"]].to_numpy(float).ravel()])
+    grid = place.subgridspec(1, len(KINDS))
+    for i, (kind, name) in enumerate(KINDS.items()):
+        axes = figure.add_subplot(grid[i])
+        for model, style in lines.items():
+            chosen = rows[(rows["statistic"] == kind) & (rows["model"] == model)]
+            band(axes, chosen, GREY, style, over="steps", marker="o", markersize=2)
+        plotting.step_axis(axes, rows["steps"], most=4)
+        axes.set_ylim(-0.02 * highest, 1.5 * highest)  # room for the name
+        axes.set_yticks([tick for tick in MaxNLocator(3).tick_values(0, highest) if 0 <= tick <= highest])
+        axes.spines["left"].set_bounds(-0.02 * highest, highest)
+        axes.tick_params(labelleft=i == 0)
+        axes.set_xlabel("steps")
+        if i == 0:
+            axes.set_ylabel("share")
+            _write_usual(axes, rows)
+        place_ = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 7, "color": "#222222"}
+        axes.annotate(name, (1, 1), **place_)
+
+
+def _write_usual(axes: Axes, rows: pd.DataFrame) -> None:
+    """The title of the panels of kinds: which decoder and temperature they are of."""
+    about = "What is invalid about them"
+    if len(rows):
+        about += f" ({rows['decoder'].iloc[0]}, {_temperature(rows['temperature'].iloc[0])})"
+    plotting.panel_letter(axes, "b", plotting.fit_text(plotting.printable(about), 440, 7.5), spanning=True)
+
+
+def _draw_divergence_and_diversity(
+    figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict, colours: dict, markers: dict
+) -> None:
+    """The divergence once for all models, then diversity in a panel a model."""
+    abreast = min(max(len(lines), 1), ABREAST - 1)
+    rows = -(-max(len(lines), 1) // abreast)
+    grid = place.subgridspec(rows, 1 + abreast, width_ratios=[1.3, *[1] * abreast])
+    _draw_divergence(figure.add_subplot(grid[0, 0]), table, lines)
+    for i, model in enumerate(lines):
+        axes = figure.add_subplot(grid[i // abreast, 1 + i % abreast])
+        first = i % abreast == 0
+        _draw_diversity(axes, table[table["model"] == model], lines[model], colours, markers, labels=first)
+        name = plotting.fit_text(plotting.printable(model), 250 / abreast, 7.5)
+        plotting.panel_letter(axes, "" if i else "d", name if i else f"Diversity, {name}")
+
+
+def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
+    """KL of the samplers: averaged over orders, exact and sampled, and of the mixture that is the sampler."""
+    looks = {
+        "expected_kl": {"label": "averaged over orders, exact", "color": GREY},
+        "sampled_kl": {"label": "averaged over orders, sampled", "fmt": "o", "color": "#0072B2"},
+        "own_kl": {"label": "of the sampler itself", "fmt": "D", "color": "#D55E00", "mfc": "white"},
+    }
+    shown, steps = {}, []
+    for model, style in lines.items():
+        for statistic, look in looks.items():
+            rows = usual(table[(table["statistic"] == statistic) & (table["model"] == model)]).dropna(subset="value")
+            if rows.empty:
+                continue
+            steps += list(rows["steps"])
+            if statistic == "expected_kl":
+                axes.plot(rows["steps"], rows["value"], linestyle=style, **look)
+                shown[statistic] = Line2D([], [], **look)
+                continue
+            ends = np.clip([rows["value"] - rows["low"], rows["high"] - rows["value"]], 0, None)
+            bars = {"markersize": 3.5, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
+            shown[statistic] = axes.errorbar(rows["steps"], rows["value"], yerr=np.nan_to_num(ends), **bars, **look)
+    plotting.step_axis(axes, steps)
+    axes.set_ylim(bottom=0)
+    axes.margins(y=0.1)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("KL (nats)")
+    if shown:
+        handles = [shown[name] for name in looks if name in shown]
+        axes.legend(handles=handles, loc="upper right", labelspacing=0.2)
+    plotting.panel_letter(axes, "c", "Divergence from the language")
+
+
+def _draw_diversity(axes: Axes, table: pd.DataFrame, style: str, colours: dict, markers: dict, labels: bool) -> None:
+    """Distinct against invalid shares: a path of growing steps, hollow where it begins and filled where it ends."""
+    keys = ["decoder", "temperature", "steps"]
+    pair = (table[table["statistic"] == name].drop_duplicates(keys).set_index(keys)["value"] for name in SAMPLED)
+    points = pd.concat(pair, axis=1, keys=SAMPLED, join="inner").dropna().reset_index()
+    shapes = {f"{temperature:g}": marker for temperature, marker in markers.items()}  # NaN is found by its name only
+    for (decoder, temperature), path in points.groupby(["decoder", "temperature"], sort=False, dropna=False):
+        path, colour = path.sort_values("steps"), colours[decoder]
+        axes.plot(path["invalid"], path["distinct"], color=colour, linestyle=style, linewidth=0.9)
+        look = {"color": colour, "linestyle": "", "marker": shapes[f"{temperature:g}"], "clip_on": False, "zorder": 3}
+        axes.plot(path["invalid"][1:-1], path["distinct"][1:-1], markersize=1.5, **look)
+        axes.plot(path["invalid"].iloc[:1], path["distinct"].iloc[:1], markersize=4, mfc="white", **look)
+        axes.plot(path["invalid"].iloc[-1:], path["distinct"].iloc[-1:], markersize=4, **look)
+    _share_axis(axes, labels, room=0.22)
+    if len(points):
+        ends = [
+            f"{steps:g} step{'' if steps == 1 else 's'}" for steps in (points["steps"].min(), points["steps"].max())
+        ]
+        about = f"hollow: {ends[0]}\nfilled: {ends[1]}"
+        axes.text(0.02, 1, about, transform=axes.transAxes, va="top", fontsize=SMALL, color="#555555")
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_xlabel("invalid share")
+    if labels:
+        axes.set_ylabel("distinct share")

@@ -1,0 +1,202 @@
+"""The marginal trap in two tiny languages: the probability of every string, by model and way of decoding."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from discreteness.plotting import SMALL, WIDTH, fit_text, printable, text_width
+
+COLUMNS = "language model decoding string probability seen".split()
+DATA = "data"  # the model and the decoding of the language itself
+SEEN, UNSEEN = "#0072B2", "#D55E00"
+HATCH = "//////"
+ABREAST = 2  # models side by side; more continue below
+ROW = 0.125  # inches a string
+HEAD = 0.78  # inches above the bars: title, model, decoding, probability of what was never seen
+FOOT = 0.36  # inches below the bars: the axis
+LEGEND = 0.24  # inches above everything
+MARGIN = 0.08  # inches at the right, and left of the strings
+GAP, GROUP_GAP = 0.09, 0.2  # inches between panels, and between models
+LONGEST = 1.5  # inches for a string
+REST = "any other string"
+
+
+def never_seen(rows: pd.DataFrame) -> float:
+    """Probability of all strings outside the language: what its sentences leave over; NaN if one's is missing."""
+    said = rows.loc[rows["seen"].astype(bool), "probability"].astype(float)
+    if said.isna().any() or rows.empty:
+        return np.nan
+    return float(np.clip(1 - said.sum(), 0, 1))
+
+
+def percent(share: float) -> str:
+    """A share in per cent that says 0 and 100 only where it is."""
+    if not np.isfinite(share):
+        return "–"
+    if share < 1e-9 or share > 1 - 1e-9:
+        return f"{100 * share:.0f} %"
+    if share < 0.01:
+        return f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %"
+    return f"{100 * share:.0f} %" if share < 0.995 else "> 99 %"
+
+
+def strings_of(table: pd.DataFrame) -> list[tuple[str, bool]]:
+    """A language's strings, its sentences first, each with whether it is one."""
+    strings = table.drop_duplicates("string").sort_values(["seen", "string"], ascending=[False, True])
+    return list(zip(strings["string"], strings["seen"].astype(bool), strict=True))
+
+
+def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
+    """Draw the probabilities of all strings (columns `COLUMNS`): a block a language, a panel a model and decoding."""
+    table = table.assign(probability=table["probability"].astype(float))
+    blocks = []  # (language, its rows, the models of one block)
+    for language, rows in table.groupby("language", sort=False):
+        models = [model for model in dict.fromkeys(rows["model"]) if model != DATA]
+        chunks = [models[i : i + ABREAST] for i in range(0, len(models), ABREAST)] or [[]]
+        blocks += [(language, rows, chunk) for chunk in chunks]
+    heights = [HEAD + ROW * _lines(rows) + FOOT for _, rows, _ in blocks]
+    figure = Figure(figsize=(WIDTH, LEGEND + sum(heights)))
+    top = LEGEND
+    for place, ((language, rows, models), height) in enumerate(zip(blocks, heights, strict=True)):
+        _draw_block(figure, top, language, rows, models, chr(ord("a") + place % 26))
+        top += height
+    handles = [
+        Patch(color=SEEN, label="sentence of the language"),
+        Patch(facecolor=UNSEEN, hatch=HATCH, edgecolor="white", label="never seen"),
+    ]
+    figure.legend(handles=handles, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1), handleheight=1.0)
+    return figure
+
+
+def _lines(rows: pd.DataFrame) -> int:
+    """Lines of a language's panels: its strings, and one for all others where they matter."""
+    return rows["string"].nunique() + bool(_leaks(rows))
+
+
+def _leaks(rows: pd.DataFrame) -> bool:
+    """Whether any panel's strings leave half a per cent or more to strings that are not listed."""
+    total = rows.groupby(["model", "decoding"])["probability"].agg(lambda p: p.sum(skipna=False))
+    return bool((total < 0.995).any())
+
+
+def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, models: list[str], letter: str) -> None:
+    """A language's panels of some models, `top` inches from the figure's top."""
+    strings = strings_of(rows)
+    lines = _lines(rows)
+    labels = [fit_text(printable(string), 72 * LONGEST, 7, "bold") for string, _ in strings]
+    labels += [REST] * (lines - len(strings))
+    left = MARGIN + 0.06 + max(text_width(text, 7, "bold") for text in [*labels, "P(never seen)"]) / 72
+    decodings = [name for name in dict.fromkeys(rows["decoding"]) if name != DATA]
+    groups = [(DATA, [DATA])] * (DATA in set(rows["model"])) + [(model, decodings) for model in models]
+    panels = sum(len(names) for _, names in groups)
+    gaps = GROUP_GAP * (len(groups) - 1) + GAP * (panels - len(groups))
+    width = max((WIDTH - MARGIN - 0.06 - left - gaps) / max(panels, 1), 0.05)
+    largest = rows["probability"].max()
+    scale = max(0.5, largest if np.isfinite(largest) else 0.5)
+    _write_head(figure, top, left, language, strings, letter)
+    x = left
+    for model, names in groups:
+        span = len(names) * width + (len(names) - 1) * GAP
+        if model != DATA:
+            _write_group(figure, top, x, span, model)
+        for name in names:
+            axes = _axes(figure, x, top + HEAD, width, ROW * lines)
+            panel = rows[(rows["model"] == model) & (rows["decoding"] == name)]
+            _draw_panel(axes, panel, strings, lines, scale)
+            _write_panel_head(figure, top, x, width, name, panel)
+            if x == left:
+                _write_strings(axes, labels, strings)
+            x += width + GAP
+        x += GROUP_GAP - GAP
+
+
+def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the figure's upper left corner."""
+    tall = figure.get_size_inches()[1]
+    return figure.add_axes((left / WIDTH, 1 - (top + height) / tall, width / WIDTH, height / tall))
+
+
+def _write(figure: Figure, x: float, y: float, text: str, **look) -> None:
+    """A line of text whose baseline is `y` inches below the figure's top."""
+    figure.text(x / WIDTH, 1 - y / figure.get_size_inches()[1], text, va="baseline", **look)
+
+
+def _write_head(figure: Figure, top: float, left: float, language: str, strings: list, letter: str) -> None:
+    """The panel letter, what the language is, and what the numbers above the panels are."""
+    said = sum(seen for _, seen in strings)
+    about = f"{language}: {said} of these {len(strings)} strings are sentences of the language"
+    _write(figure, MARGIN, top + 0.15, letter, fontsize=9, fontweight="bold")
+    about = fit_text(printable(about), 72 * (WIDTH - 0.4), 7.5)
+    _write(figure, MARGIN + 0.14, top + 0.15, about, fontsize=7.5, color="#222222")
+    _write(
+        figure, left - 0.06, top + HEAD - 0.1, "P(never seen)", fontsize=7, ha="right", color=UNSEEN, fontweight="bold"
+    )
+
+
+def _write_group(figure: Figure, top: float, x: float, span: float, model: str) -> None:
+    """A model's name over its panels, with a line that spans them."""
+    name = fit_text(printable(model), 72 * span, 7.5)
+    _write(figure, x + span / 2, top + 0.34, name, fontsize=7.5, ha="center", color="#222222")
+    tall = figure.get_size_inches()[1]
+    axes = figure.add_axes((x / WIDTH, 1 - (top + 0.385) / tall, span / WIDTH, 1e-6))
+    axes.axhline(0, color="#888888", linewidth=0.6, clip_on=False)
+    axes.set_axis_off()
+
+
+def _write_panel_head(figure: Figure, top: float, x: float, width: float, name: str, panel: pd.DataFrame) -> None:
+    """How a panel's strings came about, and in large type how probable it is that nobody said them."""
+    label = fit_text(printable(name), 72 * (width + GAP) - 2, 7)
+    _write(figure, x + width / 2, top + 0.52, label, fontsize=7, ha="center", color="#222222")
+    share = never_seen(panel)
+    _write(
+        figure,
+        x + width / 2,
+        top + HEAD - 0.1,
+        percent(share),
+        fontsize=10,
+        ha="center",
+        fontweight="bold",
+        color=UNSEEN if share >= 0.005 else "#777777",
+    )
+
+
+def _write_strings(axes: Axes, labels: list[str], strings: list[tuple[str, bool]]) -> None:
+    """The strings left of the first panel; sentences in bold type."""
+    for line, label in enumerate(labels):
+        seen = line < len(strings) and strings[line][1]
+        axes.annotate(
+            label,
+            (0, line),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center_baseline",
+            fontsize=7,
+            color=SEEN if seen else "#333333",
+            fontweight="bold" if seen else "normal",
+            annotation_clip=False,
+        )
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, strings: list[tuple[str, bool]], lines: int, scale: float) -> None:
+    """A bar a string, in the same order in every panel."""
+    found = rows.drop_duplicates("string").set_index("string")["probability"]
+    values = [found.get(string, np.nan) for string, _ in strings]
+    seen = [said for _, said in strings]
+    if lines > len(strings):
+        values, seen = [*values, max(1 - found.sum(), 0) if len(found) else np.nan], [*seen, False]
+    for line in range(0, lines, 2):
+        axes.axhspan(line - 0.5, line + 0.5, color="#F3F3F3", linewidth=0, zorder=0)
+    for line, (value, said) in enumerate(zip(values, seen, strict=True)):
+        if np.isfinite(value):
+            look = {"color": SEEN} if said else {"facecolor": UNSEEN, "hatch": HATCH, "edgecolor": "white"}
+            axes.barh(line, value, height=0.74, linewidth=0, **look)
+    axes.set_ylim(lines - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.set_xlim(0, 1.12 * scale)
+    end = 0.5 if scale < 0.75 else 1
+    axes.set_xticks([0, end / 2, end], ["0", "", f"{end:g}"])
+    axes.set_xlabel("probability", fontsize=SMALL, labelpad=1)
