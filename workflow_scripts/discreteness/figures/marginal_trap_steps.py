@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from discreteness import plotting
 from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
@@ -56,7 +57,9 @@ def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
     _draw_invalid(figure, grid[0], table, lines, colours, markers)
     _draw_kinds(figure, grid[1], table, lines)
     _draw_divergence_and_diversity(figure, grid[2], table, lines, colours, markers)
-    plotting.outer_legend(figure, _handles(lines, colours, markers))
+    samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
+    title = f"{samples:.0f} sentences a model, decoder, temperature and number of steps" if samples > 0 else None
+    plotting.outer_legend(figure, _handles(lines, colours, markers), title)
     return figure
 
 
@@ -121,10 +124,12 @@ def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: 
             band(axes, chosen, GREY, style, over="steps", marker="o", markersize=2)
         plotting.step_axis(axes, rows["steps"], most=4)
         axes.set_ylim(-0.02 * highest, 1.5 * highest)  # room for the name
+        axes.set_yticks([tick for tick in MaxNLocator(3).tick_values(0, highest) if 0 <= tick <= highest])
+        axes.spines["left"].set_bounds(-0.02 * highest, highest)
         axes.tick_params(labelleft=i == 0)
         axes.set_xlabel("steps")
         if i == 0:
-            axes.set_ylabel("share of sentences")
+            axes.set_ylabel("share")
             _write_usual(axes, rows)
         place_ = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 7, "color": "#222222"}
         axes.annotate(name, (1, 1), **place_)
