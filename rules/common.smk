@@ -28,12 +28,6 @@ PROBE = config["probe"]
 # Models whose answers can be decoded from masks
 MASKED_MODELS = [name for name in MODELS if MODEL_ROWS[name]["family"] not in ("autoregressive", "diffusion_gemma")]
 DECODERS_AND_REFERENCE = [*DECODE["decoders"], "reference"]
-# Decoders that choose their number of steps themselves
-ADAPTIVE = [
-    name
-    for name, row in TABLES.decoders.items()
-    if row["order"] in ("confidence_threshold", "confidence_factor", "entropy_bound")
-]
 TOY_MODELS = sorted({model for models in LANGUAGE["toys"].values() for model in models})
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
@@ -147,6 +141,12 @@ def language_name(dataset):
     """The language that a data set is drawn from."""
     row = DATASET_ROWS.get(dataset, {})
     return row.get("language", row.get("kind"))
+
+
+def adaptive(decoders):
+    """Those that choose their number of steps themselves."""
+    orders = ("confidence_threshold", "confidence_factor", "entropy_bound")
+    return [name for name in decoders if TABLES.decoders[name]["order"] in orders]
 
 
 def decoder_row(wildcards):

@@ -125,7 +125,7 @@ rule incoherence_table:
     params:
         models=MASKED_MODELS,
         decoders=DECODERS_AND_REFERENCE,
-        adaptive=ADAPTIVE,
+        adaptive=adaptive(DECODE["decoders"]),
         training={model: training_data(model) for model in MASKED_MODELS},
         seed=config["seed"],
     script:

@@ -50,7 +50,7 @@ rule marginal_trap_steps_table:
         models=LANGUAGE["models"],
         decoders=LANGUAGE["decoders"],
         language=language_name(LANGUAGE["dataset"]),
-        adaptive=ADAPTIVE,
+        adaptive=adaptive(LANGUAGE["decoders"]),
     script:
         "../workflow_scripts/marginal_trap_steps_table.py"
 

@@ -34,19 +34,22 @@ class Project:
         (folder / "questions.jsonl").write_text("\n".join(lines))
         self.models = {name: {"family": "llada", "path": f"weights/{name}"} for name in ("one", "two")}
         self.datasets = {"questions": {"kind": "lima", "path": "questions.jsonl"}}
+        self.decoders = {}
         self.config = {
             "models": ["one", "two"],
             "datasets": ["questions"],
             "shard_size": 4,
             "threads": 1,
             "probe": {"span": 8, "prompts": 6},
+            "decode": {"decoders": []},
+            "language": {"models": [], "toys": {}},
             "tables": {"models": "models.yaml", "datasets": "datasets.yaml"},
         }
         self.write()
 
     def write(self) -> None:
         """Write configuration and tables as they stand."""
-        for name in ("config", "models", "datasets"):
+        for name in ("config", "models", "datasets", "decoders"):
             (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(getattr(self, name), sort_keys=False))
 
     def snakemake(

@@ -28,7 +28,7 @@ def keys(node: dict, prefix: str = "") -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["config", "models", "datasets"])
+@pytest.mark.parametrize("name", ["config", "models", "datasets", "decoders"])
 def test_every_key_is_described_and_listed_in_the_readme(name):
     text = (ROOT / "config" / "README.md").read_text()
     section = text.split(f"## {name}.yaml", 1)[1].split("\n## ", 1)[0]
@@ -39,7 +39,8 @@ def test_every_key_is_described_and_listed_in_the_readme(name):
 def test_default_tables_and_paper_are_valid():
     load_settings(CONFIG)
     paper = read_yaml(ROOT / "config" / "paper.yaml")
-    load_settings({**CONFIG, **paper})
+    merged = {key: {**CONFIG[key], **value} if isinstance(value, dict) else value for key, value in paper.items()}
+    load_settings({**CONFIG, **merged})
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,20 @@ def test_default_tables_and_paper_are_valid():
         ({"seed": "one"}, r"config: seed: 'one' is not of type 'integer'"),
         ({"device": "gpu"}, r"config: device: 'gpu' does not match"),
         ({"tables": {**CONFIG["tables"], "models": "no.yaml"}}, r"no.yaml: no such file"),
+        (
+            {"decode": {**CONFIG["decode"], "decoders": ["rnd"]}},
+            r"decode.decoders: 'rnd' is not a row of config/decoders",
+        ),
+        (
+            {"decode": {**CONFIG["decode"], "judge": "docs-base"}},
+            r"decode.judge: docs-base is of family llada, not auto",
+        ),
+        ({"decode": {**CONFIG["decode"], "steps": [0]}}, r"config: decode.steps.0: 0 is less than the minimum of 1"),
+        ({"language": {**CONFIG["language"], "models": ["no"]}}, r"config: language.models: 'no' is not a row"),
+        (
+            {"language": {**CONFIG["language"], "toys": {"no": ["toy-micro"]}}},
+            r"config: language.toys: 'no' is not a row",
+        ),
     ],
 )
 def test_bad_configuration(change, message):
@@ -64,7 +79,11 @@ def test_bad_configuration(change, message):
 def table(tmp_path, text, which="models"):
     path = tmp_path / "rows.yaml"
     path.write_text(text)
-    return {**CONFIG, which: ["a"], "tables": {**CONFIG["tables"], which: str(path)}}
+    bare = {
+        "decode": {**CONFIG["decode"], "decoders": []},
+        "language": {**CONFIG["language"], "models": [], "toys": {}},
+    }
+    return {**CONFIG, **bare, which: ["a"], "tables": {**CONFIG["tables"], which: str(path)}}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def variants(row: Mapping, steps: Sequence[int], temperatures: Sequence[float] =
     """
     if "steps" in row or "step_sizes" in row:
         with_steps = [dict(row)]
-    elif POLICIES[row["order"]].schedule == "finish":
+    elif row.get("order") in POLICIES and POLICIES[row["order"]].schedule == "finish":
         with_steps = [{**row, "steps": max(steps)}]
     else:
         with_steps = [{**row, "steps": count} for count in steps]

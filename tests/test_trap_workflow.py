@@ -1,0 +1,130 @@
+"""The marginal trap through the workflow: every table and figure, and what a new decoder reruns."""
+
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+import tiny
+from project import ROOT, Project
+
+SMALL = {"toy-micro": 40, "abab-micro": 40}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A tiny model, an autoregressive judge and the languages, with a few steps and samples."""
+    made = Project(tmp_path_factory.mktemp("trap") / "copy")
+    tiny.write_transformers(made.folder / "weights/judge", "gpt2")
+    made.models = {
+        "one": {"family": "llada", "path": "weights/one"},
+        "judge": {"family": "autoregressive", "path": "weights/judge"},
+        **{f"{name}-oracle": {"family": "oracle", "language": name} for name in ("toy", "abab", "grammar")},
+    }
+    made.datasets.update(
+        {"toy": {"kind": "toy"}, "abab": {"kind": "toy", "language": "abab"}, "grammar": {"kind": "grammar"}}
+    )
+    made.decoders = {
+        "random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]},
+        "bound": {"order": "entropy_bound", "gamma": 1.0, "forbid": ["mask"]},
+    }
+    made.config.update(
+        models=["one"],
+        decode={
+            "decoders": ["random"],
+            "steps": [1, 8],
+            "span": 8,
+            "prompts": 4,
+            "judge": "judge",
+            "rescored": 4,
+        },
+        language={
+            "models": ["grammar-oracle"],
+            "decoders": ["random"],
+            "steps": [1, 12],
+            "temperatures": [1.0],
+            "samples": 40,
+            "sentences": 20,
+            "toys": {"toy": ["toy-oracle"], "abab": ["abab-oracle"]},
+        },
+    )
+    made.config["tables"]["decoders"] = "decoders.yaml"
+    made.write()
+    made.snakemake("--cores", "2")
+    return made
+
+
+def test_tables_and_figures(project):
+    results = project.folder / "results"
+    for name in ("marginal_trap_toy", "marginal_trap_steps", "incoherence_questions"):
+        for kind in ("pdf", "png"):
+            assert (results / "figures" / f"{name}.{kind}").stat().st_size > 1000
+    steps = pd.read_csv(results / "tables/marginal_trap_steps.csv")
+    invalid = steps[(steps["statistic"] == "invalid")].set_index("steps")["value"]
+    assert invalid[1] > 0.9 and invalid[12] == 0
+    found = pd.read_csv(results / "tables/incoherence_questions.csv")
+    statistics = {"regret", "disowned", "adjacent_duplicates", "seq_rep_4", "distinct_2", "perplexity", "judge_entropy"}
+    assert statistics | {"empty", "unfinished"} <= set(found["statistic"])
+    assert set(found["steps"]) == {1, 8} and set(found["decoder"]) == {"random"}
+    worst = pd.read_csv(results / "tables/worst_combinations_questions.csv")
+    assert (worst["step_size"] > 1).all() and worst["text"].str.contains(r"\[\[", regex=True).all()
+    assert project.jobs() == {}
+
+
+def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
+    project.config["decode"]["decoders"] = ["random", "bound"]
+    project.write()
+    assert project.jobs() == {
+        "decode": 1,
+        "rescore": 1,
+        "judge": 1,
+        "incoherence_table": 1,
+        "plot_incoherence": 1,
+    }
+    project.snakemake("--cores", "2")
+    table = pd.read_csv(project.folder / "results/tables/incoherence_questions.csv")
+    assert set(table["decoder"]) == {"random", "bound"}
+    project.decoders["bound"]["gamma"] = 0.5
+    project.write()
+    assert project.jobs()["decode"] == 1
+
+
+def test_a_policy_of_ones_own(project, tmp_path):
+    """CONTRIBUTING.md's example: one function, one row."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    code = re.search(r"```python\n(@policy.*?)```", text, re.S).group(1)
+    name = re.search(r'@policy\("(\w+)"', code).group(1)
+    copy = tmp_path / "copy"
+    shutil.copytree(project.folder, copy, symlinks=True)
+    mine = Project.__new__(Project)
+    mine.__dict__.update(project.__dict__, folder=copy)
+    with (copy / "workflow_scripts/discreteness/decoding/policies.py").open("a") as file:
+        file.write("\n\n" + code)
+    mine.decoders = {**project.decoders, "mine": {"order": name, "forbid": ["mask"]}}
+    mine.config = {**project.config, "decode": {**project.config["decode"], "decoders": ["mine"]}}
+    mine.write()
+    mine.snakemake("--cores", "2", "results/decodings/one/questions/mine.parquet")
+    answers = pd.read_parquet(copy / "results/decodings/one/questions/mine.parquet")
+    assert set(answers["steps"]) == {1, 8} and len(answers) == 8
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"order": "lucky"}, "decoders: bad.order: 'lucky' is unknown"),
+        ({"order": "random", "block_length": 3}, "decoders: bad.block_length: 3 does not divide the span of 8"),
+    ],
+)
+def test_a_bad_row_is_one_line_before_any_work(project, row, message):
+    decoders, config = project.decoders, project.config
+    try:
+        project.decoders = {**decoders, "bad": row}
+        project.config = {**config, "decode": {**config["decode"], "decoders": ["bad"]}}
+        project.write()
+        result = project.snakemake("--cores", "1", check=False)
+        assert result.returncode != 0 and message in result.stdout + result.stderr
+        assert "Traceback" not in result.stdout + result.stderr
+    finally:
+        project.decoders, project.config = decoders, config
+        project.write()
