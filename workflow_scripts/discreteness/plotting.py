@@ -237,14 +237,18 @@ def model_lines(models: Iterable[str]) -> dict[str, str]:
 
 
 def outer_legend(figure: Figure, handles: Sequence[Artist], title: str | None = None) -> None:
-    """A legend above all panels, in as many rows as its labels need; long labels are cut."""
+    """A legend above all panels, in as many rows as its labels need; long labels are cut.
+
+    The figure grows by its height, so that the panels keep theirs.
+    """
     if not handles:
         return
     for handle in handles:
         handle.set_label(fit_text(printable(handle.get_label()), 180, 7))
     widest = max(text_width(handle.get_label(), 7) for handle in handles) + 28  # points with its line and spaces
-    columns = int(np.clip(72 * WIDTH // widest, 1, len(handles)))
-    columns = -(-len(handles) // -(-len(handles) // columns))  # the last row is not much shorter than the others
+    rows = -(-len(handles) // int(np.clip(72 * WIDTH // widest, 1, len(handles))))
+    columns = -(-len(handles) // rows)  # the last row is not much shorter than the others
+    figure.set_figheight(figure.get_figheight() + 0.15 * (rows + bool(title)))
     look = {"loc": "outside upper center", "title_fontsize": 7.5}
     figure.legend(handles=list(handles), ncols=columns, title=printable(title) if title else None, **look)
 

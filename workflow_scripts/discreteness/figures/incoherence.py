@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from discreteness import plotting
 from discreteness.plotting import WIDTH, band, decoder_colours, model_lines
@@ -53,7 +52,7 @@ def draw_incoherence(table: pd.DataFrame) -> Figure:
     table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
     lines, colours = model_lines(table["model"]), decoder_colours(table["decoder"])
     table = table.sort_values("steps")
-    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
     grid = figure.add_gridspec(len(PANELS), 1)
     letters = iter("abcdefghi")
     for row, panels in enumerate(PANELS):
@@ -123,7 +122,10 @@ def _log_axis(axes: Axes) -> None:
     low, high = (found.min() / 1.4, found.max() * 1.4) if len(found) else (1.0, 10.0)
     middle = np.sqrt(low * high)
     axes.set_yscale("log")
-    axes.set_ylim(min(low, middle / 1.8), max(high, middle * 1.8))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = min(low, middle / 1.8), max(high, middle * 1.8)
+    axes.set_ylim(low, high)
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
+    ticks = np.outer(powers, [1, 2, 5] if high / low < 1000 else [1]).ravel()
+    ticks = ticks[(ticks >= low) & (ticks <= high)]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)

@@ -24,7 +24,8 @@ KINDS = {
 SAMPLED = ("invalid", "distinct")  # what depends on the decoder and the temperature
 MARKERS = "os^DvPX*"
 USUAL_DECODER, USUAL_TEMPERATURE = "random", 1.0
-ABREAST = 4  # panels side by side
+ABREAST = 4  # temperatures side by side
+MODELS_ABREAST = 2  # models beside the divergence
 GREY = "#444444"
 
 
@@ -50,9 +51,9 @@ def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
     colours = decoder_colours(table.loc[table["statistic"].isin(SAMPLED), "decoder"])
     markers = {temperature: MARKERS[i % len(MARKERS)] for i, temperature in enumerate(temperatures)}
     table = table.sort_values("steps")
-    rows = [max(1, -(-len(names) // ABREAST)) for names in (temperatures, list(lines)[1:])]
-    heights = [1.55 * rows[0], 1.1, 1.8 * rows[1]]
-    figure = Figure(figsize=(WIDTH, sum(heights) + 1.35), layout="constrained")
+    rows = max(1, -(-len(temperatures) // ABREAST)), max(1, -(-len(lines) // MODELS_ABREAST))
+    heights = [1.85 * rows[0], 1.4, 2.1 * rows[1]]
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(3, 1, height_ratios=heights)
     _draw_invalid(figure, grid[0], table, lines, colours, markers)
     _draw_kinds(figure, grid[1], table, lines)
@@ -106,10 +107,9 @@ def _draw_invalid(
         plotting.step_axis(axes, table["steps"])
         _share_axis(axes, labels=i % abreast == 0)
         if i % abreast == 0:
-            axes.set_ylabel("invalid share")
+            axes.set_ylabel("share of invalid sentences")
         axes.set_xlabel("steps")
-        title = _temperature(temperature)
-        plotting.panel_letter(axes, "" if i else "a", title if i else f"Invalid sentences, {title}")
+        plotting.panel_letter(axes, "" if i else "a", _temperature(temperature))
 
 
 def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict) -> None:
@@ -132,7 +132,7 @@ def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: 
             axes.set_ylabel("share")
             _write_usual(axes, rows)
         place_ = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 7, "color": "#222222"}
-        axes.annotate(name, (1, 1), **place_)
+        axes.annotate(name, (1, 1), **place_).set_in_layout(False)
 
 
 def _write_usual(axes: Axes, rows: pd.DataFrame) -> None:
@@ -147,7 +147,7 @@ def _draw_divergence_and_diversity(
     figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict, colours: dict, markers: dict
 ) -> None:
     """The divergence once for all models, then diversity in a panel a model."""
-    abreast = min(max(len(lines), 1), ABREAST - 1)
+    abreast = min(max(len(lines), 1), MODELS_ABREAST)
     rows = -(-max(len(lines), 1) // abreast)
     grid = place.subgridspec(rows, 1 + abreast, width_ratios=[1.3, *[1] * abreast])
     _draw_divergence(figure.add_subplot(grid[0, 0]), table, lines)
@@ -164,7 +164,7 @@ def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
     looks = {
         "expected_kl": {"label": "averaged over orders, exact", "color": GREY},
         "sampled_kl": {"label": "averaged over orders, sampled", "fmt": "o", "color": "#0072B2"},
-        "own_kl": {"label": "of the sampler itself", "fmt": "D", "color": "#D55E00", "mfc": "white"},
+        "own_kl": {"label": "of the sampler itself", "fmt": "D", "color": "#D55E00", "markerfacecolor": "white"},
     }
     shown, steps = {}, []
     for model, style in lines.items():
@@ -187,7 +187,7 @@ def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
     axes.set_ylabel("KL (nats)")
     if shown:
         handles = [shown[name] for name in looks if name in shown]
-        axes.legend(handles=handles, loc="upper right", labelspacing=0.2)
+        axes.legend(handles=handles, loc="upper right", labelspacing=0.2).set_in_layout(False)
     plotting.panel_letter(axes, "c", "Divergence from the language")
 
 
@@ -200,17 +200,18 @@ def _draw_diversity(axes: Axes, table: pd.DataFrame, style: str, colours: dict, 
     for (decoder, temperature), path in points.groupby(["decoder", "temperature"], sort=False, dropna=False):
         path, colour = path.sort_values("steps"), colours[decoder]
         axes.plot(path["invalid"], path["distinct"], color=colour, linestyle=style, linewidth=0.9)
-        look = {"color": colour, "linestyle": "", "marker": shapes[f"{temperature:g}"], "clip_on": False, "zorder": 3}
-        axes.plot(path["invalid"][1:-1], path["distinct"][1:-1], markersize=1.5, **look)
-        axes.plot(path["invalid"].iloc[:1], path["distinct"].iloc[:1], markersize=4, mfc="white", **look)
-        axes.plot(path["invalid"].iloc[-1:], path["distinct"].iloc[-1:], markersize=4, **look)
+        shape = shapes[f"{temperature:g}"]
+        look = {"color": colour, "linestyle": "", "marker": shape, "clip_on": False, "in_layout": False, "zorder": 3}
+        between, first, last = path.iloc[1:-1], path.iloc[:1], path.iloc[-1:]
+        axes.plot(between["invalid"], between["distinct"], markersize=1.5, **look)
+        axes.plot(first["invalid"], first["distinct"], markersize=4, markerfacecolor="white", **look)
+        axes.plot(last["invalid"], last["distinct"], markersize=4, **look)
     _share_axis(axes, labels, room=0.22)
-    if len(points):
-        ends = [
-            f"{steps:g} step{'' if steps == 1 else 's'}" for steps in (points["steps"].min(), points["steps"].max())
-        ]
-        about = f"hollow: {ends[0]}\nfilled: {ends[1]}"
-        axes.text(0.02, 1, about, transform=axes.transAxes, va="top", fontsize=SMALL, color="#555555")
+    fewest, most = points["steps"].min(), points["steps"].max()
+    if fewest < most:
+        about = f"hollow: {fewest:g} step{'' if fewest == 1 else 's'}\nfilled: {most:g} steps"
+        look = {"va": "top", "fontsize": SMALL, "color": "#555555", "in_layout": False}
+        axes.text(0.02, 1, about, transform=axes.transAxes, **look)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("invalid share")
