@@ -1,5 +1,7 @@
 """The marginal trap in two tiny languages: the probability of every string, by model and way of decoding."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,12 +25,16 @@ LONGEST = 1.5  # inches for a string
 REST = "any other string"
 
 
-def never_seen(rows: pd.DataFrame) -> float:
+def probabilities_of(panel: pd.DataFrame, strings: Sequence[tuple[str, bool]]) -> np.ndarray:
+    """(n,) probabilities of the strings in one panel's rows, NaN where there is none."""
+    found = panel.drop_duplicates("string").set_index("string")["probability"]
+    return found.reindex([string for string, _ in strings]).to_numpy(float)
+
+
+def never_seen(probabilities: np.ndarray, strings: Sequence[tuple[str, bool]]) -> float:
     """Probability of all strings outside the language: what its sentences leave over; NaN if one's is missing."""
-    said = rows.loc[rows["seen"].astype(bool), "probability"].astype(float)
-    if said.isna().any() or rows.empty:
-        return np.nan
-    return float(np.clip(1 - said.sum(), 0, 1))
+    seen = np.array([said for _, said in strings], dtype=bool)
+    return float(np.clip(1 - probabilities[seen].sum(), 0, 1))
 
 
 def percent(share: float) -> str:
@@ -50,7 +56,8 @@ def strings_of(table: pd.DataFrame) -> list[tuple[str, bool]]:
 
 def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
     """Draw the probabilities of all strings (columns `COLUMNS`): a block a language, a panel a model and decoding."""
-    table = table.assign(probability=table["probability"].astype(float))
+    numbers = table["probability"].astype(float)
+    table = table.assign(probability=numbers.where(np.isfinite(numbers)))
     blocks = []  # (language, its rows, the models of one block)
     for language, rows in table.groupby("language", sort=False):
         models = [model for model in dict.fromkeys(rows["model"]) if model != DATA]
@@ -71,14 +78,10 @@ def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
 
 
 def _lines(rows: pd.DataFrame) -> int:
-    """Lines of a language's panels: its strings, and one for all others where they matter."""
-    return rows["string"].nunique() + bool(_leaks(rows))
-
-
-def _leaks(rows: pd.DataFrame) -> bool:
-    """Whether any panel's strings leave half a per cent or more to strings that are not listed."""
-    total = rows.groupby(["model", "decoding"])["probability"].agg(lambda p: p.sum(skipna=False))
-    return bool((total < 0.995).any())
+    """Lines of a language's panels: its strings, and one for all others where any panel leaves them half a per cent."""
+    strings = strings_of(rows)
+    totals = [probabilities_of(panel, strings).sum() for _, panel in rows.groupby(["model", "decoding"])]
+    return len(strings) + any(total < 0.995 for total in totals)
 
 
 def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, models: list[str], letter: str) -> None:
@@ -104,8 +107,9 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
         for name in names:
             axes = _axes(figure, x, top + HEAD, width, ROW * lines)
             panel = rows[(rows["model"] == model) & (rows["decoding"] == name)]
-            _draw_panel(axes, panel, strings, lines, scale)
-            _write_panel_head(figure, top, x, width, name, panel)
+            probabilities = probabilities_of(panel, strings)
+            _draw_panel(axes, probabilities, strings, lines, scale)
+            _write_panel_head(figure, top, x, width, name, never_seen(probabilities, strings))
             if x == left:
                 _write_strings(axes, labels, strings)
             x += width + GAP
@@ -145,11 +149,10 @@ def _write_group(figure: Figure, top: float, x: float, span: float, model: str) 
     axes.set_axis_off()
 
 
-def _write_panel_head(figure: Figure, top: float, x: float, width: float, name: str, panel: pd.DataFrame) -> None:
+def _write_panel_head(figure: Figure, top: float, x: float, width: float, name: str, share: float) -> None:
     """How a panel's strings came about, and in large type how probable it is that nobody said them."""
     label = fit_text(printable(name), 72 * (width + GAP) - 2, 7)
     _write(figure, x + width / 2, top + 0.52, label, fontsize=7, ha="center", color="#222222")
-    share = never_seen(panel)
     _write(
         figure,
         x + width / 2,
@@ -181,13 +184,12 @@ def _write_strings(axes: Axes, labels: list[str], strings: list[tuple[str, bool]
         )
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame, strings: list[tuple[str, bool]], lines: int, scale: float) -> None:
+def _draw_panel(
+    axes: Axes, probabilities: np.ndarray, strings: list[tuple[str, bool]], lines: int, scale: float
+) -> None:
     """A bar a string, in the same order in every panel."""
-    found = rows.drop_duplicates("string").set_index("string")["probability"]
-    values = [found.get(string, np.nan) for string, _ in strings]
-    seen = [said for _, said in strings]
-    if lines > len(strings):
-        values, seen = [*values, max(1 - found.sum(), 0) if len(found) else np.nan], [*seen, False]
+    rest = [max(1 - probabilities.sum(), 0)] * (lines - len(strings))
+    values, seen = [*probabilities, *rest], [*(said for _, said in strings), *(False for _ in rest)]
     for line in range(0, lines, 2):
         axes.axhspan(line - 0.5, line + 0.5, color="#F3F3F3", linewidth=0, zorder=0)
     for line, (value, said) in enumerate(zip(values, seen, strict=True)):
