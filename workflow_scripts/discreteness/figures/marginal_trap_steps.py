@@ -160,9 +160,9 @@ def _draw_divergence_and_diversity(
 
 
 def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """KL of the samplers: averaged over orders, exact and sampled, and of the mixture that is the sampler."""
+    """KL of the samplers: averaged over orders, from the curve and sampled, and of the mixture that is the sampler."""
     looks = {
-        "expected_kl": {"label": "averaged over orders, exact", "color": GREY},
+        "expected_kl": {"label": "averaged over orders, from the curve", "color": GREY},
         "sampled_kl": {"label": "averaged over orders, sampled", "fmt": "o", "color": "#0072B2"},
         "own_kl": {"label": "of the sampler itself", "fmt": "D", "color": "#D55E00", "markerfacecolor": "white"},
     }
