@@ -28,7 +28,6 @@ PROBE = config["probe"]
 # Models whose answers can be decoded from masks
 MASKED_MODELS = [name for name in MODELS if MODEL_ROWS[name]["family"] not in ("autoregressive", "diffusion_gemma")]
 DECODERS_AND_REFERENCE = [*DECODE["decoders"], "reference"]
-TOY_MODELS = sorted({model for models in LANGUAGE["toys"].values() for model in models})
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
 
@@ -127,6 +126,16 @@ def training_threads(wildcards):
     return MODEL_ROWS[wildcards.model]["train"].get("threads", config["threads"])
 
 
+def toys():
+    """Toy language -> the models of it whose strings are enumerated."""
+    found = {}
+    for model in LANGUAGE["toys"]:
+        row = MODEL_ROWS[model]
+        name = row["language"] if "language" in row else language_name(row["train"]["data"])
+        found.setdefault(name, []).append(model)
+    return found
+
+
 def decoding_threads(wildcards):
     """CPU threads of a decoding job: a language's sentences are too short for more than one."""
     return 1 if of_language(wildcards.dataset) else config["threads"]
@@ -204,7 +213,7 @@ def training_texts(wildcards):
 
 def toy_families():
     """Modules of the families of the toy languages' models."""
-    return sorted({f"denoisers.{MODEL_ROWS[model]['family']}" for model in TOY_MODELS})
+    return sorted({f"denoisers.{MODEL_ROWS[model]['family']}" for model in LANGUAGE["toys"]})
 
 
 def figures():

@@ -42,7 +42,7 @@ class Project:
             "threads": 1,
             "probe": {"span": 8, "prompts": 6},
             "decode": {"decoders": []},
-            "language": {"models": [], "toys": {}},
+            "language": {"models": [], "toys": []},
             "tables": {"models": "models.yaml", "datasets": "datasets.yaml"},
         }
         self.write()
