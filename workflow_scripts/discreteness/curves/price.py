@@ -54,11 +54,10 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
     chosen = [
         [sizes(schedule, half_of[id_], len(curve), count) for schedule, count in cells] for id_, curve in curves.items()
     ]
-    pairs = [
-        list(zip(row, [curve] * len(row), strict=True)) for row, curve in zip(chosen, curves.values(), strict=True)
-    ]
-    prices = np.array([[expected_kl(curve, size) for size, curve in row] for row in pairs])  # (P, cells)
-    bounds = np.array([[li_cai_bound(curve, size) for size, curve in row] for row in pairs])
+    prices, bounds = (
+        np.array([[cost(curve, row) for row in rows] for curve, rows in zip(curves.values(), chosen, strict=True)])
+        for cost in (expected_kl, li_cai_bound)
+    )  # (P, cells)
     value, low, high = bootstrap_mean(prices, seed)
     schedules, counts = zip(*cells, strict=True)
     return pd.DataFrame(
@@ -88,7 +87,7 @@ def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
 
     spans = f"{length} tokens" if len(lengths) == 1 else f"{min(lengths)} to {max(lengths)} tokens"
     lines = [
-        f"{len(curves)} answers of {spans}; one token at a time costs nothing ({any_order_nll(records).mean():.4g} nats)",
+        f"{len(curves)} answers of {spans}, {any_order_nll(records).mean():.4g} nats each one token at a time",
         f"at {steps} steps you lose {loss('uniform')} nats per answer (equal steps; ± half a 95 % interval)",
         *(f"  {name}: {loss(name)}" for name in table.index if name not in ("uniform", "optimal")),
         f"these step sizes lose {loss('optimal')}: {' '.join(map(str, best))}"

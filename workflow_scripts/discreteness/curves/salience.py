@@ -18,9 +18,9 @@ def salience_states(
 ) -> list[State]:
     """For every answer n of its content tokens masked, and n of its function tokens, everything else visible.
 
-    n is `ratio` times the answer's length, rounded, at least 1 and at most the rarer class; the tokens are drawn by key.
-    Answers without one of the classes are left out. `estimate.score` gives the records; a state's class is that of its
-    masked tokens. Raises InputError for a ratio outside (0, 1] and where no answer has both classes.
+    n is `ratio` times the answer's length, rounded, at least 1 and at most the rarer class; tokens are drawn by key. Answers
+    without one of the classes are left out. `estimate.score` gives the records; a state's class is that of its masked
+    tokens. Raises InputError for a ratio outside (0, 1] and where no answer has both classes.
     """
     if not 0 < ratio <= 1:
         raise InputError(f"salience: ratio = {ratio} (expected more than 0, at most 1)")
@@ -46,8 +46,8 @@ def salience_table(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """What hiding content words costs, what function words cost, and the paired difference within answers.
 
     Columns statistic (`mean_nll` of a masked token, `total_nll` of the answer, mean `recoverable` information of a
-    masked token), token_class (content, function, difference), value, low, high (95 %, bootstrap over prompts), prompts,
-    tokens (masked per answer and class, mean); nats.
+    masked token), token_class (content, function, difference), value, low, high (95 %, bootstrap over prompts),
+    prompts, tokens (masked per answer and class, mean); nats.
     """
     nll = -records["answer_logprob"].astype(np.float64)
     frame = records.assign(nll=nll, recoverable=-nll - records["unigram_logprob"].astype(np.float64))

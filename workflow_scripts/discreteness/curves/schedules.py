@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-import numpy as np
+import torch
 
 from discreteness.errors import InputError
 
@@ -37,11 +37,11 @@ def dream(length: int, steps: int, eps: float = 1e-3) -> list[int]:
     Truncation makes steps of no position at all: a forward pass that reveals nothing. The last step takes the rest.
     """
     _check(length, steps)
-    times = np.linspace(1, eps, steps + 1, dtype=np.float64).astype(np.float32)
+    times = torch.linspace(1, eps, steps + 1)
     masked, sizes = length, []
     for step in range(steps):
-        share = np.float32(1) - times[step + 1] / times[step]
-        sizes.append(masked if step == steps - 1 else int(np.float32(masked) * share))
+        share = 1 - times[step + 1] / times[step]
+        sizes.append(masked if step == steps - 1 else int(masked * share))
         masked -= sizes[-1]
     return sizes
 

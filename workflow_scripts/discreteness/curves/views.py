@@ -28,8 +28,8 @@ def with_information(records: pd.DataFrame) -> pd.DataFrame:
 def recoverable_information(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Mean R by position, by distance to the nearest visible token, by mask ratio and by class of token.
 
-    Columns view (one of VIEWS), variant (`all`, or `text` without special tokens, so without the padding), group, value,
-    low, high (95 %, bootstrap over prompts), prompts (that have such a token), tokens (records).
+    Columns view (one of VIEWS), variant (`all`, or `text` without special tokens, so without the padding), group,
+    value, low, high (95 %, bootstrap over prompts), prompts (that have such a token), tokens (records).
     """
     records = with_information(records)
     frames = []
