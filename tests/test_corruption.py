@@ -13,11 +13,11 @@ from discreteness.curves.corruption import (
     MEASURES,
     information_kept,
     information_smooth,
-    isotonic,
     kept_by_masking,
     kept_table,
     mismatch,
 )
+from discreteness.curves.monotone import isotonic
 from discreteness.errors import InputError
 from discreteness.languages import Language, get_language, information_curve
 
@@ -138,7 +138,7 @@ def test_schedule_of_a_known_curve():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_information_falls_linearly_under_its_schedule(kind):
-    """The schedule from one half of the sentences, checked on others, which cost nothing alike before."""
+    """The schedule measured on some sentences, checked on others; nominal noise is far from linear on the same."""
     noise, s = np.linspace(0, 1, 41), np.linspace(0, 1, 9)
     language = Language.from_sentences("made up", {"a b a b": 0.4, "b b a a": 0.3, "a a a b": 0.2, "b a b b": 0.1})
     measured = information_kept(language, kind, noise, sentences=3000)["sentence"].mean(0)

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from discreteness.curves.monotone import isotonic
 from discreteness.errors import InputError
 from discreteness.languages import Language, entropy, total_correlation
 from discreteness.randomness import key
@@ -156,16 +157,3 @@ def information_smooth(noise: Sequence[float], kept: Sequence[float], s: Sequenc
     goal = falling[0] + np.asarray(s) * (falling[-1] - falling[0])
     _, first = np.unique(-falling, return_index=True)  # the flat stretch's first point stands for it
     return np.interp(-goal, -falling[first], np.asarray(noise, dtype=np.float64)[first])
-
-
-def isotonic(values: np.ndarray) -> np.ndarray:
-    """The rising sequence nearest to `values` in squares, by pooling adjacent violators (Ayer et al. 1955)."""
-    means, counts = [], []
-    for value in values:
-        means.append(float(value))
-        counts.append(1)
-        while len(means) > 1 and means[-2] > means[-1]:
-            count = counts[-2] + counts[-1]
-            means[-2:] = [(means[-2] * counts[-2] + means[-1] * counts[-1]) / count]
-            counts[-2:] = [count]
-    return np.repeat(means, counts)

@@ -2,19 +2,20 @@
 
 With fixed step sizes the price is linear in the curve, so the mean of the prompts' prices is unbiased however noisy
 each prompt's own curve is. Optimal sizes are chosen from curves too, and a noisy curve looks cheaper at the sizes
-chosen for it; each half of the prompts is therefore priced with sizes from the other half's mean curve.
+chosen for it; each half of the prompts is therefore priced with sizes from the other half's mean curve, made monotone.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from discreteness.curves.estimate import any_order_nll, prompt_curves, resample
+from discreteness.curves.monotone import isotonic
 from discreteness.curves.schedules import SCHEDULES
 from discreteness.errors import InputError
 from discreteness.information import expected_kl, li_cai_bound, optimal_steps
@@ -40,7 +41,7 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
 
     @cache
     def other_mean(half: int, length: int) -> np.ndarray:
-        return np.mean([resample(curves[prompt_id], length) for prompt_id in halves[1 - half]], axis=0)
+        return falling_mean([curves[prompt_id] for prompt_id in halves[1 - half]], length)
 
     @cache
     def sizes(schedule: str, half: int, length: int, count: int) -> list[int]:
@@ -73,13 +74,18 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
     )
 
 
+def falling_mean(curves: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """The curves' mean over `length` positions, made monotone: what more is visible only helps, the rest is noise."""
+    return -isotonic(-np.mean([resample(curve, length) for curve in curves], axis=0))
+
+
 def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
     """A few lines for a reader: what `steps` parallel steps cost per answer, and which step sizes cost least."""
     curves = prompt_curves(records)
     lengths = Counter(map(len, curves.values()))
     length = lengths.most_common(1)[0][0]
     table = price_table(curves, [steps], seed).set_index("schedule")
-    best = optimal_steps(np.mean([resample(curve, length) for curve in curves.values()], axis=0), min(steps, length))
+    best = optimal_steps(falling_mean(curves.values(), length), min(steps, length))
 
     def loss(schedule: str) -> str:
         row = table.loc[schedule]
