@@ -98,19 +98,25 @@ def curve_states(references: References, seed: int, replicates: int = 1, levels:
     """The states of the information curve: for every prompt, replicate and stratum one k and a random set of k tokens.
 
     The k of replicate r is at the share (u + r / R) mod 1 of its stratum, u uniform by prompt and stratum: uniform for
-    each replicate, evenly spread over the replicates.
+    each replicate, evenly spread over the replicates. The k visible tokens are the first of a random order drawn by
+    prompt and replicate, so that a replicate's sets grow into each other: each is uniform, and the differences between
+    values of f, which are what parallelism costs, share most of their noise (against sets drawn anew at every k, the
+    standard error of a price falls by a third on the grammar; that of Σ f rises by half).
     """
     states = []
     for index, (prompt_id, answer) in enumerate(zip(references.prompt_ids, references.answers, strict=True)):
         edges = strata(len(answer), levels)
+        orders = [
+            np.random.default_rng(key(seed, "curve", prompt_id, replicate)).permutation(len(answer))
+            for replicate in range(replicates)
+        ]
         for stratum, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
             start = key(seed, "curve level", prompt_id, stratum) / 2**63
             for replicate in range(replicates):
                 share = (start + replicate / replicates) % 1
                 k = int(first + share * (last - first))
-                generator = np.random.default_rng(key(seed, "curve", prompt_id, replicate, k))
                 visible = np.zeros(len(answer), dtype=bool)
-                visible[generator.permutation(len(answer))[:k]] = True
+                visible[orders[replicate][:k]] = True
                 states.append(State(index, replicate, visible, int(last - first)))
     return states
 

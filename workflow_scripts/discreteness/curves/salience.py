@@ -18,9 +18,9 @@ def salience_states(
 ) -> list[State]:
     """For every answer n of its content tokens masked, and n of its function tokens, everything else visible.
 
-    n is `ratio` times the answer's length, rounded, at least 1 and at most the rarer class; tokens are drawn by key. An answer
-    without one of the classes is left out. `estimate.score` gives the records; a state's class is that of its masked
-    tokens. Raises InputError for a ratio outside (0, 1] and where no answer has both classes.
+    n is `ratio` times the answer's length, rounded, at least 1 and at most the rarer class; tokens are drawn by key. An
+    answer without one of the classes is left out. `estimate.score` gives the records; a state's class is that
+    of its masked tokens. Raises InputError for a ratio outside (0, 1] and where no answer has both classes.
     """
     if not 0 < ratio <= 1:
         raise InputError(f"salience: ratio = {ratio} (expected more than 0, at most 1)")
