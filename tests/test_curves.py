@@ -258,10 +258,32 @@ def test_refused(network):
 
 def test_curves_between_what_was_measured():
     records = pd.DataFrame(
-        [("p", 0, k, 5, 1, -nll) for k, nll in ((0, 4.0), (2, 1.0), (2, 3.0), (4, 0.0))],
-        columns=["prompt_id", "replicate", "visible", "span", "weight", "answer_logprob"],
+        [
+            ("p", r, k, 5, 1, i, -nll)
+            for r in (0, 1)
+            for k, nll in ((0, 4.0), (2, 1.0 + 2 * r), (4, 0.0))
+            for i in range(k, 5)
+        ],
+        columns=["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"],
     )
     assert prompt_curves(records)["p"] == pytest.approx([4, 3, 2, 1, 0])
+
+
+def test_which_tokens_are_masked_does_not_matter_where_each_has_its_own_loss():
+    """p = 1 / (2 + i) at position i whatever is visible: every state of every prompt says the mean, without noise."""
+
+    def by_position(ids, queries):
+        p = 1 / (2 + queries[:, 1].double())
+        return torch.stack([p, *[(1 - p) / (len(WORDS) + 1)] * (len(WORDS) + 1)], -1).log()
+
+    records = measure(MockDenoiser(WORDS, by_position), dataset(["w0 " * 40] * 60), 40, "answer", levels=6)
+    expected = np.log(2 + np.arange(40)).mean()
+    for curve in prompt_curves(records).values():
+        assert curve == pytest.approx(np.full(40, expected), abs=1e-5)
+    assert any_order_nll(records).to_numpy() == pytest.approx(np.full(60, 40 * expected), abs=1e-3)
+    alone = records[records["prompt_id"] == "test-00000"]  # no others to learn from: the plain mean
+    state = alone[alone["visible"] == 39]
+    assert prompt_curves(alone)["test-00000"][39] == pytest.approx(np.log(2 + state["position"].iloc[0]), abs=1e-5)
 
 
 def test_resampling():

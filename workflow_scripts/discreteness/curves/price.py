@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    columns = ["prompt_id", "replicate", "visible", "span", "weight", "answer_logprob"]
+    columns = ["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
     try:
         print(summarise(read_table(given.table, columns), given.steps, given.seed))
     except InputError as error:

@@ -14,6 +14,7 @@ from discreteness.statistics import LEVEL, bootstrap_mean
 
 BINS = 10  # of the mask ratio
 BOOTSTRAPS = 1000
+GRID = 2000  # quantiles kept for a bootstrapped percentile
 VIEWS = ("position", "distance_to_visible", "mask_ratio", "token_class")
 
 
@@ -88,23 +89,39 @@ def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     records = records[records["token_class"] != "special"]
     rows = []
     for ratio, mine in records.groupby("mask_ratio"):
-        mine = mine.sort_values("recoverable", kind="stable")
         prompt, names = pd.factorize(mine["prompt_id"], sort=True)
         values, weights = mine["recoverable"].to_numpy(), mine["weight"].to_numpy(np.float64)
-        drawn = [_spreads(values, weights * draw[prompt]) for draw in _draws(len(names), seed)]
-        low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        for i, (statistic, value) in enumerate(zip(("p90_p10", "sd"), _spreads(values, weights), strict=True)):
-            rows.append((ratio, statistic, value, low[i], high[i], len(names), len(mine)))
+        statistics = {"p90_p10": _percentile_range, "sd": _standard_deviation}
+        draws = np.vstack([np.ones(len(names)), _draws(len(names), seed)])  # the first one is the data themselves
+        for statistic, function in statistics.items():
+            value, *drawn = function(values, weights, prompt, draws)
+            low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+            rows.append((ratio, statistic, value, low, high, len(names), len(mine)))
     return pd.DataFrame(rows, columns=["mask_ratio", "statistic", "value", "low", "high", "prompts", "tokens"])
 
 
-def _spreads(values: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """90th minus 10th percentile and standard deviation of sorted values with weights."""
-    reached = np.cumsum(weights)
-    total = reached[-1]
-    low, high = values[np.searchsorted(reached, [0.1 * total, 0.9 * total]).clip(max=len(values) - 1)]
-    mean = values @ weights / total
-    return float(high - low), float(np.sqrt((values - mean) ** 2 @ weights / total))
+def _percentile_range(values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """90th minus 10th percentile of values (n,) under every draw of prompts, (draws, P) -> (draws,).
+
+    More than GRID values are read off at GRID of their own quantiles, so that every draw is a row of a product.
+    """
+    order = np.argsort(values, kind="stable")
+    cell = np.empty(len(values), dtype=np.int64)
+    cell[order] = np.arange(len(values)) * min(GRID, len(values)) // len(values)
+    upper = np.full(cell.max() + 1, -np.inf)
+    np.maximum.at(upper, cell, values)
+    mass = np.zeros((draws.shape[1], len(upper)))
+    np.add.at(mass, (prompt, cell), weights)
+    reached = np.cumsum(draws @ mass, axis=1)  # (draws, cells)
+    low, high = ((reached >= share * reached[:, -1:] * (1 - 1e-12)).argmax(1) for share in (0.1, 0.9))
+    return upper[high] - upper[low]
+
+
+def _standard_deviation(values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Of values (n,) under every draw of prompts, (draws, P) -> (draws,)."""
+    centred = values - values.mean()
+    total, first, second = (draws @ np.bincount(prompt, weights * centred**power) for power in range(3))
+    return np.sqrt((second / total - (first / total) ** 2).clip(min=0))
 
 
 def mean_curve(curves: dict[str, np.ndarray], length: int, seed: int) -> pd.DataFrame:
