@@ -196,6 +196,11 @@ def test_the_price_of_the_optimal_steps_is_not_their_own_noise():
     assert np.mean(fitted) < -6 * error
 
 
+def test_a_mean_that_rises_is_made_to_fall():
+    assert price.falling_mean([CURVE, 3 * CURVE], 12) == pytest.approx(2 * CURVE)
+    assert price.falling_mean([np.array([3.0, 1, 2, 1, 0])], 5) == pytest.approx([3, 1.5, 1.5, 1, 0])
+
+
 @pytest.fixture
 def records():
     """Two prompts measured at every k of the curve 3, 1, 1, 0 and its double."""

@@ -11,13 +11,14 @@ The posterior p(x | z) over the listed sentences is exact; only sentences and co
 A corruption that is smooth in information would keep 1 − t: the diagonal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 
 from discreteness.curves.monotone import isotonic
+from discreteness.curves.views import bootstrap_ratio
 from discreteness.errors import InputError
 from discreteness.languages import Language, entropy, total_correlation
 from discreteness.randomness import key
@@ -139,6 +140,26 @@ def kept_by_masking(f: Sequence[float], noise: Sequence[float]) -> dict[str, np.
     visible = torch.distributions.Binomial(length, torch.from_numpy(1 - noise)[:, None])
     weights = visible.log_prob(torch.from_numpy(k.astype(np.float64))).exp().numpy()  # (T, L + 1)
     return {"tokens": weights @ tokens, "sentence": weights @ sentence}
+
+
+def kept_by_masking_table(curves: Mapping[str, np.ndarray], noise: Sequence[float], seed: int) -> pd.DataFrame:
+    """What masking keeps of the answers of a measured model: columns as `kept_table`, `prompts` for `sentences`.
+
+    curves: prompt_id -> f (`estimate.prompt_curves`). The answers' information is added up before it is divided; low,
+    high: 95 %, bootstrap over prompts.
+    """
+    totals = {
+        "tokens": np.array([len(f) * f[0] for f in curves.values()]),
+        "sentence": np.array([f.sum() for f in curves.values()]),
+    }
+    shares = [kept_by_masking(f, noise) for f in curves.values()]
+    frames = []
+    for measure, total in totals.items():
+        kept = np.array([share[measure] for share in shares]) * total[:, None]
+        value, low, high = bootstrap_ratio(kept, np.broadcast_to(total[:, None], kept.shape), seed)
+        cells = {"corruption": "mask", "measure": measure, "noise": noise, "value": value, "low": low, "high": high}
+        frames.append(pd.DataFrame(cells).assign(prompts=len(curves)))
+    return pd.concat(frames, ignore_index=True)
 
 
 def mismatch(noise: Sequence[float], kept: np.ndarray) -> np.ndarray:

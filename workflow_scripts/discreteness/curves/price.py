@@ -75,7 +75,7 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
 
 
 def falling_mean(curves: Iterable[np.ndarray], length: int) -> np.ndarray:
-    """The curves' mean over `length` positions, made monotone: what more is visible only helps, the rest is noise."""
+    """The curves' mean over `length` positions, made to fall: what more is visible only helps, the rest is noise."""
     return -isotonic(-np.mean([resample(curve, length) for curve in curves], axis=0))
 
 
