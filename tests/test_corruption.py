@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discreteness.curves.corruption import (
@@ -173,6 +173,7 @@ def test_schedule_of_a_curve_that_does_not_fall_everywhere():
     assert (np.diff(times) > 0).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
 def test_isotonic_regression(values):
     fitted = isotonic(np.array(values))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
@@ -92,6 +92,7 @@ def test_distance_by_hand(visible, distances):
     assert distance_to_visible(np.array([mark == "x" for mark in visible], dtype=bool)).tolist() == distances
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_distance_is_the_nearest(visible):
     places = [-1, *np.flatnonzero(visible)]
@@ -102,6 +103,7 @@ def test_distance_is_the_nearest(visible):
 # ---- which states
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(3, 60))
 def test_strata_cover_every_level_once(length, levels):
     edges = strata(length, levels)

@@ -101,6 +101,7 @@ def test_dream_reveals_nothing_first_and_two_last():
     assert dream(32, 32) == [0, *[1] * 30, 2]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.data())
 def test_steps_add_up(length, data):
     steps = data.draw(st.integers(1, length))
@@ -155,7 +156,7 @@ def test_price_in_three_steps_is_that_of_enumeration():
         assert expected_kl(f, sizes) == pytest.approx(enumerated_price(entropies, sizes), abs=1e-9)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 9), min_size=2, max_size=40), st.data())
 def test_li_cai_bound_holds_where_the_curve_falls(f, data):
     f = sorted(f, reverse=True)
