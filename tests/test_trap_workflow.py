@@ -28,6 +28,7 @@ def project(tmp_path_factory):
     made.decoders = {
         "random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]},
         "bound": {"order": "entropy_bound", "gamma": 1.0, "forbid": ["mask"]},
+        "optimal": {"order": "random", "temperature": 1.0, "step_sizes": "optimal", "forbid": ["mask"]},
     }
     made.config.update(
         models=["one"],
@@ -39,9 +40,10 @@ def project(tmp_path_factory):
             "judge": "judge",
             "rescored": 4,
         },
+        curve={"prompts": 5, "span": 8, "steps": [1, 4, 8], "sentences": 20},
         language={
             "models": ["grammar-oracle"],
-            "decoders": ["random"],
+            "decoders": ["random", "optimal"],
             "steps": [1, 12],
             "temperatures": [1.0],
             "samples": 40,
@@ -57,12 +59,21 @@ def project(tmp_path_factory):
 
 def test_tables_and_figures(project):
     results = project.folder / "results"
-    for name in ("marginal_trap_toy", "marginal_trap_steps", "incoherence_questions"):
+    names = ["marginal_trap_toy", "marginal_trap_steps", "incoherence_questions", "smooth_corruption"]
+    names += ["information_decay_questions", "price_of_parallelism_questions", "price_of_parallelism_grammar"]
+    for name in names:
         for kind in ("pdf", "png"):
             assert (results / "figures" / f"{name}.{kind}").stat().st_size > 1000
     steps = pd.read_csv(results / "tables/marginal_trap_steps.csv")
-    invalid = steps[(steps["statistic"] == "invalid")].set_index("steps")["value"]
+    random = steps[steps["decoder"] == "random"]
+    invalid = random[random["statistic"] == "invalid"].set_index("steps")["value"]
     assert invalid[1] > 0.9 and invalid[12] == 0
+    assert (steps[steps["decoder"] == "optimal"]["statistic"] == "invalid").any()
+    price = pd.read_csv(results / "tables/price_of_parallelism_grammar.csv").set_index(
+        ["statistic", "schedule", "steps"]
+    )
+    assert price.loc[("exact", "uniform", 12), "value"].iloc[0] == 0
+    assert price.loc[("price", "uniform", 1), "value"].iloc[0] > 5
     found = pd.read_csv(results / "tables/incoherence_questions.csv")
     statistics = {"regret", "disowned", "adjacent_duplicates", "seq_rep_4", "distinct_2", "perplexity", "judge_entropy"}
     assert statistics | {"empty", "unfinished"} <= set(found["statistic"])
@@ -81,6 +92,8 @@ def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
         "judge": 1,
         "incoherence_table": 1,
         "plot_incoherence": 1,
+        "price_of_parallelism_table": 1,
+        "plot_price_of_parallelism": 1,
     }
     project.snakemake("--cores", "2")
     table = pd.read_csv(project.folder / "results/tables/incoherence_questions.csv")

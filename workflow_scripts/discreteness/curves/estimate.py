@@ -17,9 +17,9 @@ import torch
 from tqdm import tqdm
 
 from discreteness import priors, token_classes
+from discreteness.batching import batches
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
-from discreteness.probing import batches
 from discreteness.randomness import key
 
 LEVELS = 24  # strata of an answer longer than EXACT
