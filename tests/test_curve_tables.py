@@ -44,7 +44,7 @@ def test_corruption_of_the_grammar_and_its_smooth_schedule():
         assert kept[0] == pytest.approx(1, abs=1e-6) and abs(kept[-1]) < 0.25
         smooth = cells.loc[corruption, "tokens", "smooth_kept"]
         assert np.abs(smooth["value"] - (1 - smooth["noise"])).max() < 0.2
-        area = cells.loc[corruption, "tokens", "area"]["value"].iloc[0]
+        area = float(np.mean(cells.loc[(corruption, "tokens", "area"), "value"]))
         # derived from other sentences than it is checked on, the schedule comes nearer to the diagonal
         assert np.abs(smooth["value"] - (1 - smooth["noise"])).mean() < max(0.06, area)
 
