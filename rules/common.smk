@@ -36,7 +36,6 @@ MEASURED = [
     for dataset in DATASETS
     if CURVE["prompts"] and DATASET_ROWS[dataset]["kind"] not in ("grammar", "toy")
 ]
-TOY_MODELS = sorted({model for models in LANGUAGE["toys"].values() for model in models})
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
 
@@ -133,6 +132,16 @@ def dataset_row(wildcards):
 def training_threads(wildcards):
     """CPU threads of a training: small models are trained side by side, one thread each."""
     return MODEL_ROWS[wildcards.model]["train"].get("threads", config["threads"])
+
+
+def toys():
+    """Toy language -> the models of it whose strings are enumerated."""
+    found = {}
+    for model in LANGUAGE["toys"]:
+        row = MODEL_ROWS[model]
+        name = row["language"] if "language" in row else language_name(row["train"]["data"])
+        found.setdefault(name, []).append(model)
+    return found
 
 
 def decoding_threads(wildcards):
@@ -233,7 +242,7 @@ def training_texts(wildcards):
 
 def toy_families():
     """Modules of the families of the toy languages' models."""
-    return sorted({f"denoisers.{MODEL_ROWS[model]['family']}" for model in TOY_MODELS})
+    return sorted({f"denoisers.{MODEL_ROWS[model]['family']}" for model in LANGUAGE["toys"]})
 
 
 def figures():

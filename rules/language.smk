@@ -58,7 +58,7 @@ rule marginal_trap_steps_table:
 rule marginal_trap_toy_table:
     input:
         code=sources("marginal_trap_toy_table.py", *toy_families()),
-        models=collect("results/models/{model}/provenance.json", model=TOY_MODELS),
+        models=collect("results/models/{model}/provenance.json", model=LANGUAGE["toys"]),
     output:
         "results/tables/marginal_trap_toy.csv",
     log:
@@ -70,7 +70,7 @@ rule marginal_trap_toy_table:
         mem_mb=2000,
         runtime=30,
     params:
-        toys={language_name(dataset): models for dataset, models in LANGUAGE["toys"].items()},
-        rows={model: loading(model) for model in TOY_MODELS},
+        toys=toys(),
+        rows={model: loading(model) for model in LANGUAGE["toys"]},
     script:
         "../workflow_scripts/marginal_trap_toy_table.py"

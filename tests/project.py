@@ -43,7 +43,7 @@ class Project:
             "probe": {"span": 8, "prompts": 6},
             "decode": {"decoders": []},
             "curve": {"prompts": 0},
-            "language": {"models": [], "toys": {}},
+            "language": {"models": [], "toys": []},
             "tables": {"models": "models.yaml", "datasets": "datasets.yaml"},
         }
         self.write()

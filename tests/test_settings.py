@@ -65,7 +65,7 @@ def test_default_tables_and_paper_are_valid():
         ({"decode": {**CONFIG["decode"], "steps": [0]}}, r"config: decode.steps.0: 0 is less than the minimum of 1"),
         ({"language": {**CONFIG["language"], "models": ["no"]}}, r"config: language.models: 'no' is not a row"),
         (
-            {"language": {**CONFIG["language"], "toys": {"no": ["toy-micro"]}}},
+            {"language": {**CONFIG["language"], "toys": ["no"]}},
             r"config: language.toys: 'no' is not a row",
         ),
     ],
@@ -81,7 +81,7 @@ def table(tmp_path, text, which="models"):
     path.write_text(text)
     bare = {
         "decode": {**CONFIG["decode"], "decoders": []},
-        "language": {**CONFIG["language"], "models": [], "toys": {}},
+        "language": {**CONFIG["language"], "models": [], "toys": []},
     }
     return {**CONFIG, **bare, which: ["a"], "tables": {**CONFIG["tables"], which: str(path)}}
 

@@ -9,8 +9,6 @@ import pytest
 import tiny
 from project import ROOT, Project
 
-SMALL = {"toy-micro": 40, "abab-micro": 40}
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -48,7 +46,7 @@ def project(tmp_path_factory):
             "temperatures": [1.0],
             "samples": 40,
             "sentences": 20,
-            "toys": {"toy": ["toy-oracle"], "abab": ["abab-oracle"]},
+            "toys": ["toy-oracle", "abab-oracle"],
         },
     )
     made.config["tables"]["decoders"] = "decoders.yaml"

@@ -76,12 +76,11 @@ def load_settings(config: Mapping) -> Tables:
             "models": config["models"],
             "decode.judge": [decode["judge"]] if decode["judge"] and decode["decoders"] else [],
             "language.models": language["models"],
-            **{f"language.toys.{name}": models for name, models in language["toys"].items()},
+            "language.toys": language["toys"],
         },
         "datasets": {
             "datasets": config["datasets"],
             "language.dataset": [language["dataset"]] if language["models"] else [],
-            "language.toys": list(language["toys"]),
         },
         "decoders": {"decode.decoders": decode["decoders"], "language.decoders": language["decoders"]},
     }
