@@ -20,6 +20,11 @@ include: "rules/figures.smk"
 report: "report/workflow.rst"
 
 
+rule curves:
+    input:
+        curve_tables(),
+
+
 rule all:
     default_target: True
     input:

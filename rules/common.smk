@@ -251,14 +251,17 @@ def figures():
     names += [f"frequency_collapse_{dataset}" for dataset in DATASETS]
     if DECODE["decoders"] and MASKED_MODELS:
         names += [f"incoherence_{dataset}" for dataset in DATASETS if not of_language(dataset)]
-    measured = sorted({dataset for _, dataset in MEASURED})
-    names += [f"{figure}_{dataset}" for figure in ("information_decay", "price_of_parallelism") for dataset in measured]
-    if CURVE["prompts"]:
-        names.append("smooth_corruption")
-        if LANGUAGE["models"]:
-            names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
     if LANGUAGE["models"] and LANGUAGE["decoders"]:
         names.append("marginal_trap_steps")
     if LANGUAGE["toys"]:
         names.append("marginal_trap_toy")
     return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
+
+
+def curve_tables():
+    """Every table of the information curve that the configuration asks for."""
+    measured = sorted({dataset for _, dataset in MEASURED})
+    names = [f"{table}_{dataset}" for table in ("information_decay", "price_of_parallelism") for dataset in measured]
+    if LANGUAGE["models"]:
+        names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
+    return [f"results/tables/{name}.csv" for name in [*names, "smooth_corruption"]]
