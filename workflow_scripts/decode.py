@@ -1,0 +1,56 @@
+"""Decode answers with one decoder at every number of steps, or take the reference answers in their place."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from discreteness import offline  # noqa: F401
+from discreteness.curves.estimate import prompt_curves
+from discreteness.curves.price import falling_mean
+from discreteness.decoding import decode
+from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
+from discreteness.denoisers import load_denoiser
+from discreteness.io import read_table, write_table
+from discreteness.jobs import job, use_threads
+from discreteness.probing import select_prompts
+
+
+def measured_curve(path: str, span: int):
+    """The model's mean information curve over `span` positions, from the records of its reference answers."""
+    return falling_mean(prompt_curves(read_table(path)).values(), span)
+
+
+def main(input, output, params, decoder: str, device: str, log) -> None:
+    """Load the model once, answer every prompt with each variant of the decoder's row."""
+    use_threads(params.threads)
+    rows = read_table(input.prompts)
+    chosen = select_prompts(rows, params.prompts, params.example, params.seed)
+    denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
+    span = params.span or max(len(denoiser.encode_answer(answer)) for answer in rows["answer"])
+    if decoder == "reference":
+        write_table(references_table(denoiser, chosen, span), output[0])
+        return
+    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
+    prompt_ids = list(chosen["prompt_id"])
+    frames = [pd.DataFrame(columns=DECODED_COLUMNS)]
+    curve = measured_curve(input.curve, span) if input.curve else None
+    for policy in variants(params.decoder, params.steps, params.temperatures, curve):
+        log.info("%s: %s", decoder, policy)
+        decoded = decode(
+            denoiser,
+            prompts,
+            policy,
+            span=span,
+            samples=params.samples,
+            seed=params.seed,
+            prompt_ids=prompt_ids,
+            batch_tokens=params.batch_tokens,
+            name=decoder,
+        )
+        frames.append(answers_table(denoiser, prompt_ids, decoded, policy))
+    write_table(pd.concat(frames[1:], ignore_index=True), output[0])
+
+
+with job(snakemake.log[0]) as log:  # noqa: F821
+    decoder, device = snakemake.wildcards.decoder, snakemake.config["device"]  # noqa: F821
+    main(snakemake.input, snakemake.output, snakemake.params, decoder, device, log)  # noqa: F821
