@@ -10,6 +10,7 @@ include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"
+include: "rules/curve.smk"
 include: "rules/decode.smk"
 include: "rules/language.smk"
 include: "rules/tables.smk"
@@ -17,6 +18,11 @@ include: "rules/figures.smk"
 
 
 report: "report/workflow.rst"
+
+
+rule curves:
+    input:
+        curve_tables(),
 
 
 rule all:

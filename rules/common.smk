@@ -7,11 +7,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from discreteness.errors import InputError
+from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import sources
 
 config.update(typed(config, schema("config")))
-DECODE, LANGUAGE = config["decode"], config["language"]
+DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
 try:
     TABLES = load_settings(config)
     if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again
@@ -28,6 +29,13 @@ PROBE = config["probe"]
 # Models whose answers can be decoded from masks
 MASKED_MODELS = [name for name in MODELS if MODEL_ROWS[name]["family"] not in ("autoregressive", "diffusion_gemma")]
 DECODERS_AND_REFERENCE = [*DECODE["decoders"], "reference"]
+# What an information curve is measured of, the language apart
+MEASURED = [
+    (model, dataset)
+    for model in MASKED_MODELS
+    for dataset in DATASETS
+    if CURVE["prompts"] and DATASET_ROWS[dataset]["kind"] not in ("grammar", "toy")
+]
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
 
@@ -180,6 +188,27 @@ def decoding(key):
     return value
 
 
+def decoding_curve(wildcards):
+    """The information curve of a decoder whose step sizes come from it."""
+    optimal = TABLES.decoders.get(wildcards.decoder, {}).get("step_sizes") == "optimal"
+    return f"results/curves/{wildcards.model}/{wildcards.dataset}.parquet" if optimal else []
+
+
+def curve_models(dataset):
+    """Models whose curve is measured on a data set."""
+    return LANGUAGE["models"] if of_language(dataset) else MASKED_MODELS
+
+
+def measured_answers(wildcards):
+    """How many answers a curve is measured on; of a language, sentences."""
+    return CURVE["sentences"] if of_language(wildcards.dataset) else max(1, CURVE["prompts"])
+
+
+def measured_span(wildcards):
+    """Tokens of an answer at most; those of a language's longest sentence."""
+    return get_language(language_name(wildcards.dataset)).length if of_language(wildcards.dataset) else CURVE["span"]
+
+
 def shows_other_states(wildcards):
     """Whether a decoder showed the model other states than those that follow from when each token took its place."""
     row = TABLES.decoders.get(wildcards.decoder, {})
@@ -227,3 +256,12 @@ def figures():
     if LANGUAGE["toys"]:
         names.append("marginal_trap_toy")
     return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
+
+
+def curve_tables():
+    """Every table of the information curve that the configuration asks for."""
+    measured = sorted({dataset for _, dataset in MEASURED})
+    names = [f"{table}_{dataset}" for table in ("information_decay", "price_of_parallelism") for dataset in measured]
+    if LANGUAGE["models"]:
+        names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
+    return [f"results/tables/{name}.csv" for name in [*names, "smooth_corruption"]]

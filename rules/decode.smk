@@ -6,6 +6,7 @@ rule decode:
         code=family_sources("decode.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
+        curve=decoding_curve,
     output:
         "results/decodings/{model}/{dataset}/{decoder}.parquet",
     log:

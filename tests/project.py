@@ -42,6 +42,7 @@ class Project:
             "threads": 1,
             "probe": {"span": 8, "prompts": 6},
             "decode": {"decoders": []},
+            "curve": {"prompts": 0},
             "language": {"models": [], "toys": []},
             "tables": {"models": "models.yaml", "datasets": "datasets.yaml"},
         }

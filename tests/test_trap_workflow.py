@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -26,6 +28,7 @@ def project(tmp_path_factory):
     made.decoders = {
         "random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]},
         "bound": {"order": "entropy_bound", "gamma": 1.0, "forbid": ["mask"]},
+        "optimal": {"order": "random", "temperature": 1.0, "step_sizes": "optimal", "forbid": ["mask"]},
     }
     made.config.update(
         models=["one"],
@@ -37,9 +40,10 @@ def project(tmp_path_factory):
             "judge": "judge",
             "rescored": 4,
         },
+        curve={"prompts": 5, "span": 8, "steps": [1, 4, 8], "sentences": 20},
         language={
             "models": ["grammar-oracle"],
-            "decoders": ["random"],
+            "decoders": ["random", "optimal"],
             "steps": [1, 12],
             "temperatures": [1.0],
             "samples": 40,
@@ -59,8 +63,10 @@ def test_tables_and_figures(project):
         for kind in ("pdf", "png"):
             assert (results / "figures" / f"{name}.{kind}").stat().st_size > 1000
     steps = pd.read_csv(results / "tables/marginal_trap_steps.csv")
-    invalid = steps[(steps["statistic"] == "invalid")].set_index("steps")["value"]
+    random = steps[steps["decoder"] == "random"]
+    invalid = random[random["statistic"] == "invalid"].set_index("steps")["value"]
     assert invalid[1] > 0.9 and invalid[12] == 0
+    assert (steps[steps["decoder"] == "optimal"]["statistic"] == "invalid").any()
     found = pd.read_csv(results / "tables/incoherence_questions.csv")
     statistics = {"regret", "disowned", "adjacent_duplicates", "seq_rep_4", "distinct_2", "perplexity", "judge_entropy"}
     assert statistics | {"empty", "unfinished"} <= set(found["statistic"])
@@ -68,6 +74,31 @@ def test_tables_and_figures(project):
     worst = pd.read_csv(results / "tables/worst_combinations_questions.csv")
     assert (worst["step_size"] > 1).all() and worst["text"].str.contains(r"\[\[", regex=True).all()
     assert project.jobs() == {}
+
+
+def test_tables_of_the_information_curve(project):
+    project.snakemake("--cores", "2", "curves")
+    tables = project.folder / "results/tables"
+    price = pd.read_csv(tables / "price_of_parallelism_grammar.csv")
+    uniform = price[price["schedule"] == "uniform"].set_index(["statistic", "steps"])["value"]
+    assert uniform["exact", 12] == pytest.approx(0, abs=1e-9) and uniform["price", 1] > 5
+    text = pd.read_csv(tables / "price_of_parallelism_questions.csv")
+    assert {"price", "bound", "regret", "perplexity"} == set(text["statistic"])
+    decay = pd.read_csv(tables / "information_decay_questions.csv")
+    assert {"position", "distance_to_visible", "mask_ratio", "token_class", "spread"} <= set(decay["view"])
+    smooth = pd.read_csv(tables / "smooth_corruption.csv")
+    assert set(smooth["source"]) == {"grammar", "one"}
+    command = [
+        sys.executable,
+        "-m",
+        "discreteness.curves.price",
+        "results/curves/one/questions.parquet",
+        "--steps",
+        "4",
+    ]
+    said = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"at 4 steps you lose .* nats per answer", said) and "these step sizes lose" in said
+    assert "Nothing to be done" in project.snakemake("--cores", "2", "curves").stderr
 
 
 def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):

@@ -168,7 +168,8 @@ def test_wrong_hash_in_a_row(project):
 def test_a_small_model_is_trained_and_probed_inside_a_run(tmp_path):
     """The documented command for `docs-mini`, with fewer prompts; then nothing is left to do."""
     mini = Project(tmp_path / "copy")
-    settings = "threads: 2\nprobe: {prompts: 20}\ndecode: {decoders: []}\nlanguage: {models: [], toys: []}\n"
+    nothing_else = "decode: {decoders: []}\ncurve: {prompts: 0}\nlanguage: {models: [], toys: []}\n"
+    settings = f"threads: 2\nprobe: {{prompts: 20}}\n{nothing_else}"
     (mini.folder / "config.yaml").write_text(settings)
     chosen = ["--config", "models=[docs-mini]"]
     mini.snakemake("--cores", "2", *chosen)

@@ -5,12 +5,19 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
+from discreteness.curves.estimate import prompt_curves
+from discreteness.curves.price import falling_mean
 from discreteness.decoding import decode
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
 from discreteness.denoisers import load_denoiser
 from discreteness.io import read_table, write_table
 from discreteness.jobs import job, use_threads
 from discreteness.probing import select_prompts
+
+
+def measured_curve(path: str, span: int):
+    """The model's mean information curve over `span` positions, from the records of its reference answers."""
+    return falling_mean(prompt_curves(read_table(path)).values(), span)
 
 
 def main(input, output, params, decoder: str, device: str, log) -> None:
@@ -26,7 +33,8 @@ def main(input, output, params, decoder: str, device: str, log) -> None:
     prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
     prompt_ids = list(chosen["prompt_id"])
     frames = [pd.DataFrame(columns=DECODED_COLUMNS)]
-    for policy in variants(params.decoder, params.steps, params.temperatures):
+    curve = measured_curve(input.curve, span) if input.curve else None
+    for policy in variants(params.decoder, params.steps, params.temperatures, curve):
         log.info("%s: %s", decoder, policy)
         decoded = decode(
             denoiser,

@@ -83,6 +83,13 @@ COLUMNS: dict[str, Column] = {
     "regret": _real("log-probability given what was visible - the same given the step's other tokens too, nats"),
     "leave_one_out_weight": _real("one over the token's chance of being scored given all others; NaN where it was not"),
     "leave_one_out_logprob": _real("log-probability given all other tokens of the finished answer, nats"),
+    # curves: one row a masked token of a state
+    "replicate": _whole("number of the random order in which the answer's tokens became visible"),
+    "visible": _whole("k, answer tokens shown"),
+    "span": _whole("L, answer tokens shown and masked together"),
+    "weight": _whole("values of k that the state stands for"),
+    "distance_to_visible": _whole("positions to the nearest visible token; the prompt's end, at -1, is visible"),
+    "unigram_logprob": _real("log-probability of the token under the unigram of the reference answers, nats"),
     # judged: one row an answer
     "judge_tokens": _whole("tokens of the answer under the judge's tokenizer"),
     "judge_nll": _real("their negative log-probability under the judge, nats"),

@@ -10,6 +10,7 @@ from discreteness.decoding.loop import Decoded
 from discreteness.decoding.policies import POLICIES
 from discreteness.decoding.rows import check_policy
 from discreteness.denoisers.base import Denoiser
+from discreteness.information import optimal_steps
 from discreteness.languages import get_language
 
 DECODED_COLUMNS = [
@@ -18,13 +19,19 @@ DECODED_COLUMNS = [
 ]
 
 
-def variants(row: Mapping, steps: Sequence[int], temperatures: Sequence[float] = ()) -> list[dict]:
+def variants(
+    row: Mapping, steps: Sequence[int], temperatures: Sequence[float] = (), curve: np.ndarray | None = None
+) -> list[dict]:
     """The policies that a decoder's row stands for: one for each number of steps and each temperature.
+
+    curve: the information curve f(0 … L − 1) that `step_sizes: optimal` is worked out from.
 
     steps: for rows that name neither `steps` nor `step_sizes`; a policy with a number of its own takes the largest, as
     a bound. temperatures: instead of the row's, where any are given.
     """
-    if "steps" in row or "step_sizes" in row:
+    if row.get("step_sizes") == "optimal":
+        with_steps = [{**row, "step_sizes": optimal_steps(curve, min(count, len(curve)))} for count in steps]
+    elif "steps" in row or "step_sizes" in row:
         with_steps = [dict(row)]
     elif row.get("order") in POLICIES and POLICIES[row["order"]].schedule == "finish":
         with_steps = [{**row, "steps": max(steps)}]
@@ -90,11 +97,12 @@ def check_decoders(rows: Mapping[str, Mapping], decode: Mapping, language: Mappi
     decode, language: these parts of the configuration. datasets: the chosen rows.
     """
     for name in decode["decoders"]:
-        for policy in variants(rows[name], decode["steps"]):
+        flat = np.ones(decode["span"])  # stands for the curve that is measured later
+        for policy in variants(rows[name], decode["steps"], curve=flat):
             check_policy(name, policy, decode["span"])
     if language["models"]:
         row = datasets[language["dataset"]]
         span = get_language(row.get("language", row["kind"])).length
         for name in language["decoders"]:
-            for policy in variants(rows[name], language["steps"], language["temperatures"]):
+            for policy in variants(rows[name], language["steps"], language["temperatures"], np.ones(span)):
                 check_policy(name, policy, span)

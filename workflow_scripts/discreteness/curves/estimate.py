@@ -1,0 +1,286 @@
+"""The information curve of a model on reference answers, token by token.
+
+f(k) = E[−log p(x_i | c, x_V)] over uniformly drawn sets V of k visible answer tokens and a token i outside V. Any one
+V gives an unbiased estimate: the mean over its masked tokens, all from one forward pass. A long answer is not measured
+at every k: 0 … L − 1 is cut into strata, and every replicate draws one k uniformly from each stratum, so that
+Σ_strata (levels in the stratum) · (mean over masked tokens) is unbiased for Σ_k f(k), the any-order negative
+log-likelihood of the answer. Every replicate covers all strata, and the draws of a prompt's replicates are spread
+evenly over each stratum.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from discreteness import priors, token_classes
+from discreteness.batching import batches
+from discreteness.denoisers.base import Denoiser
+from discreteness.errors import InputError
+from discreteness.randomness import key
+
+LEVELS = 24  # strata of an answer longer than EXACT
+EXACT = 32  # answers up to this length are measured at every k
+SLOPES = 12  # of the control variate, by share of what is visible
+COLUMNS = [
+    *("prompt_id", "replicate", "visible", "span", "weight"),
+    *("position", "distance_to_visible", "answer_token_id", "token_class", "answer_logprob", "unigram_logprob"),
+]
+MODES = ("answer", "padded")
+
+
+@dataclass
+class References:
+    """Encoded prompts with their answers, and what is known about a token without looking."""
+
+    prompt_ids: list[str]
+    prompts: list[list[int]]
+    answers: list[np.ndarray]  # (L,) int64 each, as long as what is measured
+    log_unigram: np.ndarray  # (V,) nats
+
+
+@dataclass
+class State:
+    """One answer with some of its tokens visible."""
+
+    index: int  # of the prompt
+    replicate: int
+    visible: np.ndarray  # (L,) bool
+    weight: int  # values of k that this state stands for
+
+
+def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, mode: str) -> References:
+    """Encode the chosen prompts; the unigram comes from the answers of all `rows`, whatever is chosen or sharded.
+
+    mode: `answer`, an answer's own tokens, cut at `span`; or `padded`, filled up to `span` with the end-of-sequence
+    token, as a model generates it. The unigram counts what is measured: the padding in mode `padded` only.
+    Raises InputError for an unknown mode, an answer without tokens and a prompt that does not fit the context.
+    """
+    if mode not in MODES:
+        raise InputError(f"curve: mode = {mode!r} is unknown (expected {' or '.join(MODES)})")
+    encoded = [np.asarray(denoiser.encode_answer(answer)[:span], dtype=np.int64) for answer in rows["answer"]]
+    for prompt_id, answer in zip(rows["prompt_id"], encoded, strict=True):
+        if not len(answer):
+            raise InputError(f"prompt {prompt_id}: the answer has no tokens")
+    if mode == "padded":
+        encoded = list(priors.pad_answers([answer.tolist() for answer in encoded], span, denoiser.eos_ids[0]))
+    answer_of = dict(zip(rows["prompt_id"], encoded, strict=True))
+    answers = [answer_of[prompt_id] for prompt_id in chosen["prompt_id"]]
+    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
+    for prompt_id, prompt, answer in zip(chosen["prompt_id"], prompts, answers, strict=True):
+        if len(prompt) + len(answer) > denoiser.context_length:
+            raise InputError(
+                f"prompt {prompt_id}: {len(prompt)} tokens and {len(answer)} of the answer exceed the model's context "
+                f"of {denoiser.context_length} tokens"
+            )
+    log_unigram = np.log(priors.unigram(np.concatenate(encoded), denoiser.vocab_size))
+    return References(list(chosen["prompt_id"]), prompts, answers, log_unigram)
+
+
+def strata(length: int, levels: int = LEVELS) -> np.ndarray:
+    """Edges (G + 1,) of the strata of k = 0 … L − 1; stratum j holds edges[j] … edges[j + 1] − 1.
+
+    Every k by itself up to EXACT tokens or `levels`; else `levels` strata, finer where little is visible and the curve
+    is steep (edges at L (j / G)^1.5). The first and the last k are strata of their own.
+    """
+    if length <= max(EXACT, levels):
+        return np.arange(length + 1)
+    if levels < 3:
+        raise InputError(f"curve: levels = {levels} are too few (expected 3 or more)")
+    inner = 1 + (length - 2) * (np.arange(levels - 1) / (levels - 2)) ** 1.5  # between the first and the last k
+    inner = np.maximum(np.rint(inner).astype(int), 1 + np.arange(levels - 1))  # no stratum is empty
+    return np.concatenate([[0], inner, [length]])
+
+
+def curve_states(references: References, seed: int, replicates: int = 1, levels: int = LEVELS) -> list[State]:
+    """The states of the information curve: for every prompt, replicate and stratum one k and a random set of k tokens.
+
+    The k of replicate r is at the share (u + r / R) mod 1 of its stratum, u uniform by prompt and stratum: uniform for
+    each replicate, evenly spread over the replicates. The k visible tokens are the first of a random order drawn by
+    prompt and replicate, so that a replicate's sets grow into each other: each is uniform, and the differences between
+    values of f, which are what parallelism costs, share most of their noise (against sets drawn anew at every k, the
+    standard error of a price falls by a third on the grammar; that of Σ f rises by half).
+    """
+    states = []
+    for index, (prompt_id, answer) in enumerate(zip(references.prompt_ids, references.answers, strict=True)):
+        edges = strata(len(answer), levels)
+        orders = [
+            np.random.default_rng(key(seed, "curve", prompt_id, replicate)).permutation(len(answer))
+            for replicate in range(replicates)
+        ]
+        for stratum, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            start = key(seed, "curve level", prompt_id, stratum) / 2**63
+            for replicate in range(replicates):
+                share = (start + replicate / replicates) % 1
+                k = int(first + share * (last - first))
+                visible = np.zeros(len(answer), dtype=bool)
+                visible[orders[replicate][:k]] = True
+                states.append(State(index, replicate, visible, int(last - first)))
+    return states
+
+
+def information_curve(
+    denoiser: Denoiser,
+    references: References,
+    seed: int,
+    batch_tokens: int,
+    replicates: int = 1,
+    levels: int = LEVELS,
+) -> Iterator[pd.DataFrame]:
+    """Tables of COLUMNS, one for every batch, with a row for every masked token of every state; see `score`.
+
+    `collect` puts them together in the order of the prompts. Work is linear in prompts × replicates × levels.
+    """
+    yield from score(denoiser, references, curve_states(references, seed, replicates, levels), batch_tokens)
+
+
+def score(
+    denoiser: Denoiser, references: References, states: list[State], batch_tokens: int, padding: float = 0.0
+) -> Iterator[pd.DataFrame]:
+    """Tables of COLUMNS for the masked tokens of any states, one table for every batch.
+
+    Batches hold at most `batch_tokens` tokens in sequences of nearly the same length (`padding`, see
+    `probing.batches`; 0, the default, needs no attention mask, and a prompt's own states fill a batch anyway).
+    Raises InputError for logits and answers without a finite log-probability.
+    """
+    _, classes = token_classes.vocabulary(denoiser)
+    classes = pd.Categorical(classes, categories=token_classes.CLASSES)
+    lengths = [len(references.prompts[state.index]) + len(state.visible) for state in states]
+    with tqdm(total=len(states), desc="states", unit="state", mininterval=1) as bar:
+        for batch in batches(lengths, batch_tokens, padding):
+            yield _score_batch(denoiser, references, [states[place] for place in batch], classes)
+            bar.update(len(batch))
+
+
+def _score_batch(
+    denoiser: Denoiser, references: References, states: list[State], classes: pd.Categorical
+) -> pd.DataFrame:
+    width = max(len(references.prompts[state.index]) + len(state.visible) for state in states)
+    ids = np.full((len(states), width), denoiser.eos_ids[0], dtype=np.int64)  # (B, W)
+    real = np.zeros(ids.shape, dtype=bool)
+    rows, starts, positions, distances = [], [], [], []
+    for row, state in enumerate(states):
+        prompt, answer = references.prompts[state.index], references.answers[state.index]
+        start, masked = len(prompt), np.flatnonzero(~state.visible)
+        ids[row, :start] = prompt
+        ids[row, start : start + len(answer)] = np.where(state.visible, answer, denoiser.mask_id)
+        real[row, : start + len(answer)] = True
+        rows.append(np.full(len(masked), row))
+        starts.append(np.full(len(masked), start))
+        positions.append(masked)
+        distances.append(distance_to_visible(state.visible)[masked])
+    row, position = np.concatenate(rows), np.concatenate(positions)  # (Q,)
+    queries = torch.from_numpy(np.stack([row, np.concatenate(starts) + position], -1))
+    attention = None if real.all() else torch.from_numpy(real)
+    names = np.array([references.prompt_ids[state.index] for state in states])
+    try:
+        log_p = denoiser.log_probs(torch.from_numpy(ids), attention, queries)  # (Q, V)
+    except FloatingPointError as error:
+        raise InputError(f"model: {error}, rows being prompts {', '.join(names)}") from None
+    answers = np.concatenate([references.answers[state.index][~state.visible] for state in states])
+    logprob = log_p.gather(1, torch.from_numpy(answers).to(log_p.device)[:, None])[:, 0].cpu().numpy()
+    if not np.isfinite(logprob).all():
+        bad = int((~np.isfinite(logprob)).argmax())
+        raise InputError(f"prompt {names[row[bad]]}: the answer's token at position {position[bad]} is impossible")
+    return pd.DataFrame(
+        {
+            "prompt_id": names[row],
+            "replicate": np.array([state.replicate for state in states])[row],
+            "visible": np.array([state.visible.sum() for state in states])[row],
+            "span": np.array([len(state.visible) for state in states])[row],
+            "weight": np.array([state.weight for state in states])[row],
+            "position": position,
+            "distance_to_visible": np.concatenate(distances),
+            "answer_token_id": answers,
+            "token_class": np.asarray(classes.take(answers)),
+            "answer_logprob": logprob,
+            "unigram_logprob": references.log_unigram[answers].astype(np.float32),
+        }
+    )
+
+
+def distance_to_visible(visible: np.ndarray) -> np.ndarray:
+    """(L,) bool -> (L,) positions to the nearest visible token, 0 for a visible one.
+
+    What comes before the answer is known and counts as visible, at position −1: the prompt's last token, or where there
+    is no prompt, the fact that the answer begins. Position i is never farther than i + 1.
+    """
+    places = np.concatenate([[-1], np.flatnonzero(visible)])
+    position = np.arange(len(visible))
+    after = np.searchsorted(places, position)
+    left = position - places[np.maximum(after - 1, 0)]
+    right = np.where(after < len(places), places[np.minimum(after, len(places) - 1)] - position, len(visible) + 1)
+    return np.minimum(left, right)
+
+
+def collect(tables, references: References) -> pd.DataFrame:
+    """All tables as one, rows by prompt, replicate, k and position, whatever the batches were."""
+    tables = list(tables)
+    if not tables:
+        return pd.DataFrame(columns=COLUMNS)
+    records = pd.concat(tables, ignore_index=True)
+    place = records["prompt_id"].map({id_: i for i, id_ in enumerate(references.prompt_ids)})
+    order = np.lexsort([records["position"], records["visible"], records["replicate"], place])
+    return records.iloc[order].reset_index(drop=True)[COLUMNS]
+
+
+def state_means(records: pd.DataFrame) -> pd.DataFrame:
+    """Unbiased estimate `nll` of f(k) (nats) of every state, with its `weight`; index (prompt_id, replicate, visible).
+
+    The mean over the masked tokens, freed of the luck of which tokens they are: with b_i the loss of token i when
+    nothing is visible, β (mean b over the masked tokens − mean b over all) has expectation 0 and is taken off. That is
+    exact for any β that does not depend on the answer: it is the slope of loss on b, between 0 and 1, in the other
+    prompts' states of a similar k / L (0 where there are none). On text most of a token's loss is its own: the control
+    variate brings a price's standard error down to a third; it hardly matters on the grammar.
+    """
+    names = ["prompt_id", "replicate", "visible", "span", "weight", "position"]
+    frame = records[names].assign(nll=-records["answer_logprob"].astype(np.float64))
+    unseen = frame[frame["visible"] == 0].drop_duplicates(["prompt_id", "position"])
+    baseline = unseen.set_index(["prompt_id", "position"])["nll"]
+    overall = baseline.groupby(level="prompt_id").mean()
+    baseline -= overall.reindex(baseline.index, level="prompt_id")
+    frame["baseline"] = baseline.reindex(pd.MultiIndex.from_frame(frame[["prompt_id", "position"]])).to_numpy()
+    frame["bin"] = frame["visible"] * SLOPES // frame["span"]
+    excess = frame["nll"] - frame["prompt_id"].map(overall)
+    products = frame.assign(xy=frame["baseline"] * excess, xx=frame["baseline"] ** 2)
+    sums = products.groupby(["prompt_id", "bin"])[["xy", "xx"]].sum()
+    others = sums.groupby(level="bin").transform("sum") - sums
+    slope = (others["xy"] / others["xx"].where(others["xx"] > 1e-9)).fillna(0.0).clip(0, 1)
+    states = frame.groupby(["prompt_id", "replicate", "visible"], sort=False).agg(
+        nll=("nll", "mean"), baseline=("baseline", "mean"), bin=("bin", "first"), weight=("weight", "first")
+    )
+    mine = pd.MultiIndex.from_arrays([states.index.get_level_values("prompt_id"), states["bin"]])
+    states["nll"] -= slope.reindex(mine).to_numpy() * states["baseline"]
+    return states[["nll", "weight"]]
+
+
+def any_order_nll(records: pd.DataFrame) -> pd.Series:
+    """prompt_id -> unbiased estimate of Σ_k f(k), the any-order negative log-likelihood of its answer, nats."""
+    states = state_means(records)
+    sums = (states["nll"] * states["weight"]).groupby(level=["prompt_id", "replicate"], sort=False).sum()
+    return sums.groupby(level="prompt_id", sort=False).mean()
+
+
+def prompt_curves(records: pd.DataFrame) -> dict[str, np.ndarray]:
+    """prompt_id -> f(0 … L − 1) of its answer, nats.
+
+    At the measured k the mean over replicates (`state_means`); between them linear in k (k = 0 and L − 1 are always
+    measured). The interpolation is the only bias: at most an eighth of the curve's second difference times the squared
+    gap, and none where every k is measured.
+    """
+    spans = records.groupby("prompt_id", sort=False)["span"].first()
+    means = state_means(records)["nll"].groupby(level=["prompt_id", "visible"]).mean()
+    return {
+        prompt_id: np.interp(np.arange(spans[prompt_id]), mine.index.get_level_values("visible"), mine.to_numpy())
+        for prompt_id, mine in means.groupby(level="prompt_id", sort=False)
+    }
+
+
+def resample(curve: np.ndarray, length: int) -> np.ndarray:
+    """A curve over another length: linear in the share k / (L − 1) of what is visible; unchanged at its own length."""
+    if len(curve) == length:
+        return np.asarray(curve, dtype=np.float64)
+    return np.interp(np.linspace(0, 1, length), np.linspace(0, 1, len(curve)), curve)

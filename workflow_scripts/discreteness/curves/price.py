@@ -1,0 +1,120 @@
+"""`python -m discreteness.curves.price TABLE --steps 16`: what parallel decoding costs, from a measured curve.
+
+With fixed step sizes the price is linear in the curve, so the mean of the prompts' prices is unbiased however noisy
+each prompt's own curve is. Optimal sizes are chosen from curves too, and a noisy curve looks cheaper at the sizes
+chosen for it; each half of the prompts is therefore priced with sizes from the other half's mean curve, made monotone.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from discreteness.curves.estimate import any_order_nll, prompt_curves, resample
+from discreteness.curves.monotone import isotonic
+from discreteness.curves.schedules import SCHEDULES
+from discreteness.errors import InputError
+from discreteness.information import expected_kl, li_cai_bound, optimal_steps
+from discreteness.io import read_table
+from discreteness.randomness import key
+from discreteness.statistics import bootstrap_mean
+
+
+def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
+    """Expected extra nats per answer of every schedule at every number of steps, an answer taking at most its length.
+
+    curves: prompt_id -> f(0 … L − 1); lengths may differ. Columns schedule (those of `schedules.SCHEDULES`, `optimal`),
+    steps, value, low, high (95 %, bootstrap over prompts), bound (mean `li_cai_bound`), prompts. The sizes of `optimal`
+    come from the other half of the prompts (from the prompt itself if there is one only), so that its price is what new
+    prompts would pay. Raises InputError for no curves and for a number of steps below 1.
+    """
+    if not curves:
+        raise InputError("price: no curves")
+    if min(steps) < 1:
+        raise InputError(f"price: steps = {min(steps)} (expected 1 or more)")
+    order = sorted(curves, key=lambda prompt_id: key(seed, "half", prompt_id))
+    halves = [order[::2], order[1::2] or order]
+
+    @cache
+    def other_mean(half: int, length: int) -> np.ndarray:
+        return falling_mean([curves[prompt_id] for prompt_id in halves[1 - half]], length)
+
+    @cache
+    def sizes(schedule: str, half: int, length: int, count: int) -> list[int]:
+        count = min(count, length)
+        if schedule == "optimal":
+            return optimal_steps(other_mean(half, length), count)
+        return [size for size in SCHEDULES[schedule](length, count) if size]  # an empty step reveals nothing
+
+    half_of = {prompt_id: i % 2 for i, prompt_id in enumerate(order)}
+    cells = [(schedule, count) for schedule in (*SCHEDULES, "optimal") for count in steps]
+    chosen = [
+        [sizes(schedule, half_of[id_], len(curve), count) for schedule, count in cells] for id_, curve in curves.items()
+    ]
+    prices, bounds = (
+        np.array([[cost(curve, row) for row in rows] for curve, rows in zip(curves.values(), chosen, strict=True)])
+        for cost in (expected_kl, li_cai_bound)
+    )  # (P, cells)
+    value, low, high = bootstrap_mean(prices, seed)
+    schedules, counts = zip(*cells, strict=True)
+    return pd.DataFrame(
+        {
+            "schedule": schedules,
+            "steps": counts,
+            "value": value,
+            "low": low,
+            "high": high,
+            "bound": bounds.mean(0),
+            "prompts": len(curves),
+        }
+    )
+
+
+def falling_mean(curves: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """The curves' mean over `length` positions, made to fall: what more is visible only helps, the rest is noise."""
+    return -isotonic(-np.mean([resample(curve, length) for curve in curves], axis=0))
+
+
+def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
+    """A few lines for a reader: what `steps` parallel steps cost per answer, and which step sizes cost least."""
+    curves = prompt_curves(records)
+    lengths = Counter(map(len, curves.values()))
+    length = lengths.most_common(1)[0][0]
+    table = price_table(curves, [steps], seed).set_index("schedule")
+    best = optimal_steps(falling_mean(curves.values(), length), min(steps, length))
+
+    def loss(schedule: str) -> str:
+        row = table.loc[schedule]
+        return f"{row['value']:.3g} ± {(row['high'] - row['low']) / 2:.2g}"
+
+    spans = f"{length} tokens" if len(lengths) == 1 else f"{min(lengths)} to {max(lengths)} tokens"
+    lines = [
+        f"{len(curves)} answers of {spans}, {any_order_nll(records).mean():.4g} nats each one token at a time",
+        f"at {steps} steps you lose {loss('uniform')} nats per answer (equal steps; ± half a 95 % interval)",
+        *(f"  {name}: {loss(name)}" for name in table.index if name not in ("uniform", "optimal")),
+        f"these step sizes lose {loss('optimal')}: {' '.join(map(str, best))}"
+        + ("" if len(lengths) == 1 else f" (for {length} tokens)"),
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the summary of a table of curve records."""
+    parser = argparse.ArgumentParser(prog="python -m discreteness.curves.price", description=__doc__.splitlines()[0])
+    parser.add_argument("table", help="Parquet table of an information curve")
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    columns = ["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
+    try:
+        print(summarise(read_table(given.table, columns), given.steps, given.seed))
+    except InputError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Information kept against nominal noise: exact for a known language, for masking with every model."""
+
+import pandas as pd
+
+from discreteness.curves.estimate import prompt_curves
+from discreteness.curves.report import smooth_corruption_of_curves, smooth_corruption_of_language
+from discreteness.io import read_table, write_csv
+from discreteness.jobs import job, use_threads
+from discreteness.languages import get_language
+
+with job(snakemake.log[0]):  # noqa: F821
+    params = snakemake.params  # noqa: F821
+    use_threads(1)
+    frames = []
+    if params.language:
+        exact = smooth_corruption_of_language(get_language(params.language), params.sentences, params.seed)
+        frames.append(exact.assign(source=params.language, dataset=params.language))
+    for (model, dataset), path in zip(params.pairs, snakemake.input.curves, strict=True):  # noqa: F821
+        masked = smooth_corruption_of_curves(prompt_curves(read_table(path)), params.seed)
+        frames.append(masked.assign(source=model, dataset=dataset))
+    write_csv(pd.concat(frames, ignore_index=True), snakemake.output[0])  # noqa: F821
