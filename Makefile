@@ -42,6 +42,8 @@ report: setup
 
 bench: setup
 	python tests/benchmarks/bench_probe.py
+	python tests/benchmarks/bench_decode.py
+	python tests/benchmarks/bench_curve.py
 
 clean:
 	rm -rf results/*/ results/report.zip .snakemake

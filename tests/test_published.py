@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -131,7 +132,7 @@ def test_the_papers_setting_without_access(paper, tmp_path):
 def test_the_documented_row_is_all_it_takes(tmp_path):
     """CONTRIBUTING.md's example: the row is added, only its model's jobs and the figures run, and no code changes."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    example = yaml.safe_load(re.search(r"```yaml\n(my-.*?)```", text, re.S).group(1))
+    example = yaml.safe_load(textwrap.dedent(re.search(r"```yaml\n( *my-.*?) *```", text, re.S).group(1)))
     (name, row), *others = example.items()
     assert not others and row["family"] == "masked_lm"
     project = Project(tmp_path / "copy")

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pandas as pd
 import pytest
@@ -122,7 +123,7 @@ def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
 def test_a_policy_of_ones_own(project, tmp_path):
     """CONTRIBUTING.md's example: one function, one row."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    code = re.search(r"```python\n(@policy.*?)```", text, re.S).group(1)
+    code = textwrap.dedent(re.search(r"```python\n( *@policy.*?) *```", text, re.S).group(1))
     name = re.search(r'@policy\("(\w+)"', code).group(1)
     copy = tmp_path / "copy"
     shutil.copytree(project.folder, copy, symlinks=True)
