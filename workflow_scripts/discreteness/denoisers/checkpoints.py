@@ -153,3 +153,13 @@ def required(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise InputError(f"{path}: key {error.args[0]!r} is missing") from None
+
+
+def shape_settings(config: dict) -> dict:
+    """What Llama, Qwen2 and Qwen3 configurations share, under the names that transformers gives these settings.
+
+    Raises KeyError for one that is missing (see `required`).
+    """
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    names += ("num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "tie_word_embeddings")
+    return {name: config[name] for name in names}

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import Qwen2Config, Qwen2Model, Qwen2Tokenizer
 
-from discreteness.denoisers.checkpoints import read_config, required
+from discreteness.denoisers.checkpoints import read_config, required, shape_settings
 from discreteness.denoisers.transformer import TransformerDenoiser, build_backbone, without_prefix
 
 # What a Qwen2 model can express; any other value of these keys changes the arithmetic.
@@ -26,16 +26,8 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
     config = read_config(folder, SUPPORTED)
     with required(folder / "config.json"):
         qwen2 = Qwen2Config(
-            vocab_size=config["vocab_size"],
-            hidden_size=config["hidden_size"],
-            intermediate_size=config["intermediate_size"],
-            num_hidden_layers=config["num_hidden_layers"],
-            num_attention_heads=config["num_attention_heads"],
-            num_key_value_heads=config["num_key_value_heads"],
-            max_position_embeddings=config["max_position_embeddings"],
-            rms_norm_eps=config["rms_norm_eps"],
+            **shape_settings(config),
             rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
-            tie_word_embeddings=config["tie_word_embeddings"],
             use_sliding_window=False,
         )
         mask_id = row["mask_id"] if "mask_id" in row else config["mask_token_id"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from discreteness.denoisers.checkpoints import read_config, required
+from discreteness.denoisers.checkpoints import read_config, required, shape_settings
 from discreteness.denoisers.transformer import (
     TransformerDenoiser,
     build_backbone,
@@ -105,18 +105,10 @@ def illada_config(config: dict, folder: Path) -> LlamaConfig:
     """The Llama configuration that computes what this iLLaDA `config.json` describes."""
     with required(folder / "config.json"):
         return LlamaConfig(
-            vocab_size=config["vocab_size"],
-            hidden_size=config["hidden_size"],
-            intermediate_size=config["intermediate_size"],
-            num_hidden_layers=config["num_hidden_layers"],
-            num_attention_heads=config["num_attention_heads"],
-            num_key_value_heads=config["num_key_value_heads"],
-            max_position_embeddings=config["max_position_embeddings"],
-            rms_norm_eps=config["rms_norm_eps"],
+            **shape_settings(config),
             rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
             attention_bias=config.get("attention_bias", False),
             mlp_bias=config.get("mlp_bias", False),
-            tie_word_embeddings=config["tie_word_embeddings"],
             pad_token_id=None,
             bos_token_id=None,
             eos_token_id=None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
-from discreteness.denoisers.checkpoints import read_config, required
+from discreteness.denoisers.checkpoints import read_config, required, shape_settings
 from discreteness.denoisers.transformer import TransformerDenoiser, build_backbone, without_prefix
 from discreteness.errors import InputError
 
@@ -32,17 +32,9 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
         )
     with required(folder / "config.json"):
         qwen3 = Qwen3Config(
-            vocab_size=config["vocab_size"],
-            hidden_size=config["hidden_size"],
-            intermediate_size=config["intermediate_size"],
-            num_hidden_layers=config["num_hidden_layers"],
-            num_attention_heads=config["num_attention_heads"],
-            num_key_value_heads=config["num_key_value_heads"],
+            **shape_settings(config),
             head_dim=config["head_dim"],
-            max_position_embeddings=config["max_position_embeddings"],
-            rms_norm_eps=config["rms_norm_eps"],
             rope_parameters={"rope_type": "default", "rope_theta": rotary.get("rope_theta") or config["rope_theta"]},
-            tie_word_embeddings=config["tie_word_embeddings"],
             use_sliding_window=False,
         )
     backbone, head = build_backbone(Qwen3Model, qwen3, folder, without_prefix, dtype, device, row.get("gpus", 1))
