@@ -22,7 +22,7 @@ report: "report/workflow.rst"
 
 rule curves:
     input:
-        curve_tables(),
+        curve_figures(),
 
 
 rule all:

@@ -258,10 +258,10 @@ def figures():
     return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
 
 
-def curve_tables():
-    """Every table of the information curve that the configuration asks for."""
+def curve_figures():
+    """Every figure of the information curve that the configuration asks for."""
     measured = sorted({dataset for _, dataset in MEASURED})
-    names = [f"{table}_{dataset}" for table in ("information_decay", "price_of_parallelism") for dataset in measured]
+    names = [f"{name}_{dataset}" for name in ("information_decay", "price_of_parallelism") for dataset in measured]
     if LANGUAGE["models"]:
         names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
-    return [f"results/tables/{name}.csv" for name in [*names, "smooth_corruption"]]
+    return [f"results/figures/{name}.{kind}" for name in [*names, "smooth_corruption"] for kind in ("pdf", "png")]

@@ -130,3 +130,78 @@ rule plot_incoherence:
         runtime=10,
     script:
         "../workflow_scripts/plot_incoherence.py"
+
+
+rule plot_information_decay:
+    input:
+        code=sources("plot_information_decay.py"),
+        style="matplotlibrc",
+        table="results/tables/information_decay_{dataset}.csv",
+    output:
+        pdf="results/figures/information_decay_{dataset}.pdf",
+        png=report(
+            "results/figures/information_decay_{dataset}.png",
+            caption="../report/captions/information_decay.rst",
+            category="Information loss",
+            labels={"figure": "what is recoverable where", "model": "all", "data": "{dataset}"},
+        ),
+    log:
+        "results/logs/plot_information_decay/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_information_decay/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_information_decay.py"
+
+
+rule plot_price_of_parallelism:
+    input:
+        code=sources("plot_price_of_parallelism.py"),
+        style="matplotlibrc",
+        table="results/tables/price_of_parallelism_{dataset}.csv",
+    output:
+        pdf="results/figures/price_of_parallelism_{dataset}.pdf",
+        png=report(
+            "results/figures/price_of_parallelism_{dataset}.png",
+            caption="../report/captions/price_of_parallelism.rst",
+            category="Information loss",
+            labels={"figure": "price of parallel steps", "model": "all", "data": "{dataset}"},
+        ),
+    log:
+        "results/logs/plot_price_of_parallelism/{dataset}.log",
+    benchmark:
+        "results/benchmarks/plot_price_of_parallelism/{dataset}.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_price_of_parallelism.py"
+
+
+rule plot_smooth_corruption:
+    input:
+        code=sources("plot_smooth_corruption.py"),
+        style="matplotlibrc",
+        table="results/tables/smooth_corruption.csv",
+    output:
+        pdf="results/figures/smooth_corruption.pdf",
+        png=report(
+            "results/figures/smooth_corruption.png",
+            caption="../report/captions/smooth_corruption.rst",
+            category="Information loss",
+            labels={"figure": "information kept by noise level", "model": "all", "data": "grammar and text"},
+        ),
+    log:
+        "results/logs/plot_smooth_corruption.log",
+    benchmark:
+        "results/benchmarks/plot_smooth_corruption.jsonl"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../workflow_scripts/plot_smooth_corruption.py"
