@@ -14,6 +14,7 @@ import tiny
 from discreteness.decoding import POLICIES, check_policy, decode, policy
 from discreteness.decoding.noise import inverse_cdf
 from discreteness.decoding.schedules import equal_sizes, quota
+from discreteness.decoding.tables import variants
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError
@@ -287,10 +288,15 @@ def test_keyed_law_is_the_exact_one():
 POLICY_ROWS = read_yaml(ROOT / "config" / "decoders.yaml")
 
 
+def in_steps(name, steps, span):
+    """A row of the table at a number of steps; a falling curve stands for a measured one."""
+    return variants(POLICY_ROWS[name], [steps], curve=np.linspace(3, 0.1, span))[0]
+
+
 @pytest.mark.parametrize("name", POLICY_ROWS)
 def test_batches_change_nothing(llada, name):
     """The same answers one at a time, all together, in another order, and among others."""
-    row = {**POLICY_ROWS[name], "steps": 4}
+    row = in_steps(name, 4, span=8)
     if "block_length" in row:
         row["block_length"] = 4
     options = {"span": 8, "samples": 2, "seed": 5}
@@ -312,12 +318,12 @@ def test_batches_change_nothing(llada, name):
 def test_every_row_of_the_table_finishes(name):
     """On a model that never says mask, no mask is left, and what is reported adds up."""
     validate(POLICY_ROWS, "decoders", "config/decoders.yaml")
-    row = POLICY_ROWS[name]
+    row = in_steps(name, 16, span=128)
     if "soft_mask" in row:
         with pytest.raises(InputError, match="soft_mask: this model takes no mixtures"):
             decode(bigrams(), [[0]], row)
         return
-    found = decode(bigrams(), [[0], [1, 2]], {**row, "steps": 16}, span=128, samples=2)
+    found = decode(bigrams(), [[0], [1, 2]], row, span=128, samples=2)
     assert found.token_ids.shape == (2, 2, 128) and found.token_ids.dtype == torch.int64
     assert found.token_ids.max() < 3
     assert found.revealed_at.min() >= 0 and found.revealed_at.max() < 16
