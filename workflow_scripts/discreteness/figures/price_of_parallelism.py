@@ -117,13 +117,15 @@ def _zero_and_log_axis(axes: Axes, values: np.ndarray) -> None:
 
 def _draw_measured(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict) -> None:
     """A statistic of decoded answers by decoder; perplexity on a log scale."""
+    is_perplexity = (table["statistic"] == "perplexity").all()
+    if is_perplexity:
+        table = table[table["value"] > 0]
     for (model, decoder), rows in table.groupby(["model", "schedule"], sort=False):
         band(axes, rows, colours[1, decoder], lines[model], over="steps", marker="o", markersize=2.5, strength=0.15)
     if table.empty:
         say_empty(axes)
-    elif (table["statistic"] == "perplexity").all():
+    elif is_perplexity:
         values = table["value"].to_numpy(float)
-        values = values[values > 0] if (values > 0).any() else np.ones(1)
         low, high = values.min() / 1.5, values.max() * 1.5
         ticks = np.outer(10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high)), [1, 2, 5]).ravel()
         ticks = ticks[(ticks >= low) & (ticks <= high)]
