@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from discreteness import offline  # noqa: F401
 from discreteness.curves import estimate, salience
 from discreteness.denoisers import load_denoiser
@@ -17,11 +19,14 @@ def main(input, output, params, device: str, log) -> None:
     rows = read_table(input.prompts)
     chosen = select_prompts(rows, params.prompts, params.example, params.seed)
     denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
-    references = estimate.prepare(denoiser, rows, chosen, params.span, params.mode)
-    tables = estimate.information_curve(
-        denoiser, references, params.seed, params.batch_tokens, params.replicates, params.levels
-    )
-    write_table(estimate.collect(tables, references), output.curve)
+    frames, prepared = [], [estimate.prepare(denoiser, rows, chosen, params.span, mode) for mode in params.modes]
+    for references in prepared:
+        tables = estimate.information_curve(
+            denoiser, references, params.seed, params.batch_tokens, params.replicates, params.levels
+        )
+        frames.append(estimate.collect(tables, references))
+    write_table(pd.concat(frames, ignore_index=True), output.curve)
+    references = prepared[0]
     try:
         states = salience.salience_states(denoiser, references, params.seed, params.salience)
     except InputError as error:  # a language of words without function words, say
