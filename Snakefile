@@ -20,12 +20,6 @@ include: "rules/figures.smk"
 report: "report/workflow.rst"
 
 
-rule curves:
-    input:
-        curve_figures(),
-
-
 rule all:
-    default_target: True
     input:
         figures(),

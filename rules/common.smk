@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
@@ -10,6 +11,7 @@ from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import sources
+from discreteness.workload import passes, prompts_per_job, size_gb
 
 config.update(typed(config, schema("config")))
 DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
@@ -69,9 +71,41 @@ def example(wildcards):
     return DATASET_ROWS[wildcards.dataset].get("example", PROBE["example"])
 
 
-def shards():
-    """Numbers of the probing shards; a data set with fewer prompts leaves the last ones empty."""
-    return range(-(-PROBE["prompts"] // config["shard_size"]))
+def prompts_of(work, dataset):
+    """Prompts that a rule works on; of a language, the answers of its only one are not shared out."""
+    if of_language(dataset) and work != "probe":
+        return 1
+    return {"probe": PROBE, "information_curve": CURVE}.get(work, DECODE)["prompts"]
+
+
+@cache
+def shards(work, model, dataset):
+    """Numbers of the jobs that share a rule's prompts; a data set with fewer prompts leaves the last ones empty."""
+    size = prompts_per_job(work, config, MODEL_ROWS[model])
+    return range(-(-prompts_of(work, dataset) // size))
+
+
+def shard(work, of=None):
+    """What a shard takes: its number, and the prompts of each."""
+    return lambda wildcards: {
+        "number": int(wildcards.shard),
+        "size": prompts_per_job(work, config, MODEL_ROWS[of or wildcards.model]),
+    }
+
+
+def probed(pattern):
+    """The shards' files of a probe."""
+    return lambda wildcards: expand(pattern, shard=shards("probe", wildcards.model, wildcards.dataset), **wildcards)
+
+
+def parts(work, pattern, of=None):
+    """The shards' files that a rule's output is put together from; none where one job does it all."""
+
+    def files(wildcards):
+        numbers = shards(work, of or wildcards.model, wildcards.dataset)
+        return expand(pattern, shard=numbers, **wildcards) if len(numbers) > 1 else []
+
+    return files
 
 
 def model_gpus(model):
@@ -81,14 +115,14 @@ def model_gpus(model):
     return MODEL_ROWS[model].get("gpus", 1) if used else 0
 
 
-def gpus(wildcards):
-    """GPUs a job asks for whose wildcard names the model."""
-    return model_gpus(wildcards.model)
+def gpus(wildcards, input):
+    """GPUs a job asks for whose wildcard names the model; none where it only puts shards together."""
+    return 0 if input.get("parts") else model_gpus(wildcards.model)
 
 
 def model_memory(model):
     """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
-    return 4000 + int(2000 * MODEL_ROWS[model].get("size_gb", 0))
+    return 4000 + int(2000 * size_gb(MODEL_ROWS[model]))
 
 
 def checkpoint_source(wildcards):
@@ -255,13 +289,10 @@ def figures():
         names.append("marginal_trap_steps")
     if LANGUAGE["toys"]:
         names.append("marginal_trap_toy")
-    return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
-
-
-def curve_figures():
-    """Every figure of the information curve that the configuration asks for."""
     measured = sorted({dataset for _, dataset in MEASURED})
-    names = [f"{name}_{dataset}" for name in ("information_decay", "price_of_parallelism") for dataset in measured]
+    names += [f"{name}_{dataset}" for name in ("information_decay", "price_of_parallelism") for dataset in measured]
     if LANGUAGE["models"]:
         names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
-    return [f"results/figures/{name}.{kind}" for name in [*names, "smooth_corruption"] for kind in ("pdf", "png")]
+    if LANGUAGE["models"] or measured:
+        names.append("smooth_corruption")
+    return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]

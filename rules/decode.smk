@@ -7,6 +7,7 @@ rule decode:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         curve=decoding_curve,
+        parts=parts("decode", "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
     output:
         "results/decodings/{model}/{dataset}/{decoder}.parquet",
     log:
@@ -30,8 +31,25 @@ rule decode:
         example=decoding("example"),
         seed=config["seed"],
         threads=decoding_threads,
+        shard=None,
     script:
         "../workflow_scripts/decode.py"
+
+
+use rule decode as decode_shard with:
+    input:
+        code=family_sources("decode.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        curve=decoding_curve,
+    output:
+        temp("results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
+    log:
+        "results/logs/decode/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/decode/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("decode"),
 
 
 rule rescore:
@@ -40,6 +58,8 @@ rule rescore:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        example_parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
     output:
         tokens="results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
         examples="results/coherence/{model}/{dataset}/{decoder}.worst.csv",
@@ -60,8 +80,26 @@ rule rescore:
         examples=DECODE["examples"],
         seed=config["seed"],
         threads=config["threads"],
+        shard=None,
     script:
         "../workflow_scripts/rescore.py"
+
+
+use rule rescore as rescore_shard with:
+    input:
+        code=family_sources("rescore.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        tokens=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        examples=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
+    log:
+        "results/logs/rescore/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/rescore/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("rescore"),
 
 
 rule judge:
@@ -70,6 +108,9 @@ rule judge:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{}/provenance.json".format(DECODE["judge"]),
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts(
+            "judge", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet", DECODE["judge"]
+        ),
     output:
         "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
     log:
@@ -78,15 +119,36 @@ rule judge:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
     threads: 1
     resources:
-        gpu=lambda wildcards: model_gpus(DECODE["judge"]),
+        gpu=lambda wildcards, input: 0 if input.parts else model_gpus(DECODE["judge"]),
         mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
         runtime=120,
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
         threads=1,
+        shard=None,
     script:
         "../workflow_scripts/judge.py"
+
+
+use rule judge as judge_shard with:
+    input:
+        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{}/provenance.json".format(DECODE["judge"]),
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet"),
+    log:
+        "results/logs/judge/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/judge/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    resources:
+        gpu=model_gpus(DECODE["judge"]) if DECODE["judge"] else 0,
+        mem_mb=model_memory(DECODE["judge"]) if DECODE["judge"] else 1000,
+        runtime=120,
+    params:
+        shard=shard("judge", DECODE["judge"]),
 
 
 rule incoherence_table:
