@@ -1,6 +1,6 @@
 """Kill a run of the workflow, with everything it has started, at random moments, and look at what is left.
 
-    python tests/kill_workflow.py --kills 100 --seed 1 [--everything] [--folder kept]
+    python tests/kill_workflow.py --kills 100 --seed 1 [--within 20] [--everything] [--folder kept]
 
 A run is killed with SIGKILL as often as it takes until it ends by itself, then the next one starts from nothing, until
 there were enough kills. After each kill every file under its final name must be whole and, where it also exists in an
@@ -200,12 +200,22 @@ def start(project: Project, targets: list[str], log: Path) -> subprocess.Popen:
         )
 
 
-def disturb(project: Project, targets: list[str], kills: int, seed: int, progress=lambda outcome: None) -> Outcome:
-    """Kill runs of the workflow `kills` times, at moments drawn evenly from the first half of the time one takes."""
+def disturb(
+    project: Project,
+    targets: list[str],
+    kills: int,
+    seed: int,
+    within: float | None = None,
+    progress=lambda outcome: None,
+) -> Outcome:
+    """Kill runs of the workflow `kills` times, each `within` so many seconds after it was started or started again.
+
+    The moments are drawn evenly; within None: half of the time an undisturbed run takes.
+    """
     began = time.monotonic()
     log = project.folder / "run.log"
-    assert start(project, targets, log).wait(600) == 0, log.read_text()
-    duration = time.monotonic() - began
+    assert start(project, targets, log).wait(3600) == 0, log.read_text()
+    within = within or (time.monotonic() - began) / 2
     reference, whole, results = hashes(project), Outcome(), project.folder / "results"
     assert not any(map(fault, files(project).values())) and not hidden(project)
     draw = random.Random(seed)
@@ -216,7 +226,7 @@ def disturb(project: Project, targets: list[str], kills: int, seed: int, progres
         while not ended:
             process = start(project, targets, log)
             try:
-                wait = draw.uniform(0, duration / 2) if whole.kills < kills else 600
+                wait = draw.uniform(0, within) if whole.kills < kills else 3600
                 ended = process.wait(wait) == 0
                 if not ended:
                     whole.faults.append(f"after kill {whole.kills} the run failed:\n{log.read_text()}")
@@ -228,6 +238,8 @@ def disturb(project: Project, targets: list[str], kills: int, seed: int, progres
                 if any((project.folder / ".snakemake/locks").glob("*")):
                     whole.locked += 1
                     project.snakemake("--unlock")
+                whole.seconds = time.monotonic() - began
+                progress(whole)
             whole.resumed += "going on from step" in log.read_text()
         whole.runs += 1
         found = hashes(project)
@@ -236,7 +248,6 @@ def disturb(project: Project, targets: list[str], kills: int, seed: int, progres
                 whole.faults.append(f"run {whole.runs}: {name} is {found.get(name)}, not {reference.get(name)}")
         whole.faults += [f"run {whole.runs}: {name} was left" for name in hidden(project)]
         whole.seconds = time.monotonic() - began
-        progress(whole)
     return whole
 
 
@@ -264,13 +275,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--within", type=float, help="seconds between a start and a kill, at most")
     parser.add_argument("--everything", action="store_true", help="every kind of figure: three times as long")
     parser.add_argument("--folder", type=Path, help="a new folder to run in and keep")
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp()) / "project"
     project = prepare(folder.resolve(), chosen.everything)
     targets = ["all", "curves"] if chosen.everything else ["all"]
-    outcome = disturb(project, targets, chosen.kills, chosen.seed, lambda made: print(f"{made}\n", flush=True))
+    outcome = disturb(project, targets, chosen.kills, chosen.seed, chosen.within, lambda made: print(f"{made}\n"))
     print(outcome)
     if chosen.folder is None:
         shutil.rmtree(folder.parent)

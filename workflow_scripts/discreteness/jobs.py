@@ -48,7 +48,7 @@ def job(log: str) -> Iterator[logging.Logger]:
         sys.exit(1)
     except Exception as error:
         if reason := full_disk(error):
-            logger.error("error: %s: %s", getattr(error, "filename", None) or "temporary file", reason)
+            logger.error("error: %s (%s)", reason, " ".join(str(error).split()))
             sys.exit(1)
         logger.exception("failed")
         raise
