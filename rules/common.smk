@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+from discreteness.dates import check_dates, content, renew
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
@@ -40,6 +41,17 @@ MEASURED = [
 ]
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
+
+
+if workflow.is_main_process:
+    renew(sorted(Path(workflow.basedir, "workflow_scripts").rglob("*.py")))
+    own = [row["path"] for row in TABLES.datasets.values() if "path" in row]
+    own += [path for row in TABLES.models.values() if "path" in row for path in Path(row["path"]).glob("*.*")]
+    made = [path for path in Path("results").rglob("*") if "logs" not in path.parts]
+    try:
+        check_dates([*own, *made])
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 wildcard_constraints:
@@ -155,6 +167,18 @@ def dataset_file(wildcards):
     return row.get("path") or (
         f"results/downloads/datasets/{wildcards.dataset}/downloaded.json" if "repo" in row else []
     )
+
+
+def dataset_content(wildcards):
+    """What a data set's own file holds, so that another file with an old date is noticed."""
+    path = DATASET_ROWS[wildcards.dataset].get("path")
+    return content(path) if path else None
+
+
+def checkpoint_content(wildcards):
+    """What the files of a model's own folder hold."""
+    own = "path" in MODEL_ROWS[wildcards.model]
+    return {path: content(path) for path in checkpoint_files(wildcards)} if own else None
 
 
 def dataset_row(wildcards):

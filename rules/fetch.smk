@@ -62,6 +62,7 @@ rule prompts:
         runtime=10,
     params:
         row=dataset_row,
+        content=dataset_content,
     script:
         "../workflow_scripts/prompts.py"
 
@@ -83,5 +84,6 @@ rule model:
     params:
         source=checkpoint_source,
         row=model_row("sha256", "language"),
+        content=checkpoint_content,
     script:
         "../workflow_scripts/model.py"
