@@ -16,8 +16,9 @@ rule decode:
     threads: decoding_threads
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         decoder=decoder_row,
@@ -50,8 +51,9 @@ rule rescore:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         batch_tokens=DECODE["batch_tokens"],
@@ -79,8 +81,9 @@ rule judge:
     threads: 1
     resources:
         gpu=lambda wildcards: model_gpus(DECODE["judge"]),
-        mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
-        runtime=120,
+        slurm_partition=lambda wildcards: model_partition(DECODE["judge"]),
+        mem_mb=lambda wildcards, attempt: model_memory(DECODE["judge"], attempt),
+        runtime=lambda wildcards, attempt: model_runtime(120, DECODE["judge"], attempt),
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
