@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from discreteness.dates import check_dates, content, renew
+from discreteness.cluster import check_none_left
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
@@ -52,6 +53,14 @@ if workflow.is_main_process:
         check_dates([*own, *made])
     except InputError as error:
         raise WorkflowError(str(error))
+
+
+onstart:
+    if workflow.non_local_exec and default_resource("gpu_partition"):
+        try:
+            check_none_left(Path.cwd())
+        except InputError as error:
+            raise WorkflowError(str(error))
 
 
 wildcard_constraints:
@@ -120,21 +129,74 @@ def parts(work, pattern, of=None):
     return files
 
 
+def default_resource(name):
+    """A default resource of the run's profile, as it stands there; None where there is none."""
+    return getattr((workflow.resource_settings.default_resources or {}).get(name), "raw", None)
+
+
+def on_cluster():
+    """Whether jobs run on other machines than the one that starts them; the same within such a job."""
+    return workflow.non_local_exec or workflow.remote_exec or default_resource("gpu_partition") is not None
+
+
 def model_gpus(model):
-    """GPUs a job with a model asks for: as many as its row says where there is one or the configuration says so."""
-    here = shutil.which("nvidia-smi") is not None
-    used = config["device"].startswith("cuda") or (config["device"] == "auto" and here)
+    """GPUs a job with a model asks for: as many as its row says, where the configuration says so, there is one, or
+    jobs go to a cluster: what its nodes have cannot be seen from here."""
+    if config["device"] == "auto":
+        used = on_cluster() or shutil.which("nvidia-smi") is not None
+    else:
+        used = config["device"].startswith("cuda")
     return MODEL_ROWS[model].get("gpus", 1) if used else 0
 
 
+def joins(input):
+    """Whether a job only puts shards together, for which it needs no model."""
+    return bool(input and input.get("parts"))
+
+
 def gpus(wildcards, input):
-    """GPUs a job asks for whose wildcard names the model; none where it only puts shards together."""
-    return 0 if input.get("parts") else model_gpus(wildcards.model)
+    """GPUs a job asks for whose wildcard names the model."""
+    return 0 if joins(input) else model_gpus(wildcards.model)
 
 
-def model_memory(model):
-    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
-    return 4000 + int(2000 * size_gb(MODEL_ROWS[model]))
+def model_partition(model, input=()):
+    """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
+    name = "gpu_partition" if model_gpus(model) and not joins(input) else "slurm_partition"
+    return default_resource(name) or default_resource("slurm_partition")
+
+
+def partition(wildcards, input):
+    """The cluster's partition for a job whose wildcard names the model."""
+    return model_partition(wildcards.model, input)
+
+
+def model_memory(model, attempt):
+    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take; doubled on retry."""
+    return 2 ** (attempt - 1) * (4000 + int(2000 * size_gb(MODEL_ROWS[model])))
+
+
+def memory(wildcards, attempt):
+    """Memory of a job whose wildcard names the model, MB."""
+    return model_memory(wildcards.model, attempt)
+
+
+def model_runtime(minutes, model, attempt):
+    """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
+
+    At least four times as long as a job is meant to take.
+    """
+    longest = max(minutes, 4 * config["job_minutes"])
+    return 2 ** (attempt - 1) * int(longest * (1 + size_gb(MODEL_ROWS[model]) / 16))
+
+
+def runtime(minutes):
+    """Time limit of a job whose wildcard names the model; `minutes` with a small one."""
+    return lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt)
+
+
+def doubling(amount):
+    """Memory or time that is doubled on retry."""
+    return lambda wildcards, attempt: 2 ** (attempt - 1) * amount
 
 
 def checkpoint_source(wildcards):
