@@ -7,20 +7,32 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
+from discreteness.checked import once
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
-from discreteness.sources import sources
+from discreteness.sources import fingerprint
 from discreteness.workload import passes, prompts_per_job, size_gb
 
 config.update(typed(config, schema("config")))
 DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
+
+
+def check_all_decoders():
+    """Every decoder's row against the steps and spans it is asked for; imports torch, which takes seconds."""
+    from discreteness.decoding.tables import check_decoders
+
+    check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
+
+
 try:
     TABLES = load_settings(config)
-    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again
-        from discreteness.decoding.tables import check_decoders
-
-        check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
+    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again, nor does the next run of the same
+        once(
+            Path(".snakemake/decoders_checked"),
+            [TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets, fingerprint("decode.py")],
+            check_all_decoders,
+        )
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -61,9 +73,9 @@ def loading(model):
     return {key: MODEL_ROWS[model][key] for key in LOADING if key in MODEL_ROWS[model]}
 
 
-def family_sources(script):
-    """A script's sources with the module of the model's family, which is imported by name."""
-    return lambda wildcards: sources(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
+def family_code(script):
+    """The fingerprint of a script's code with the module of the model's family, which is imported by name."""
+    return lambda wildcards: fingerprint(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
 
 
 def example(wildcards):
@@ -81,15 +93,20 @@ def prompts_of(work, dataset):
 @cache
 def shards(work, model, dataset):
     """Numbers of the jobs that share a rule's prompts; a data set with fewer prompts leaves the last ones empty."""
-    size = prompts_per_job(work, config, MODEL_ROWS[model])
-    return range(-(-prompts_of(work, dataset) // size))
+    return range(-(-prompts_of(work, dataset) // shard_size(work, model)))
+
+
+@cache
+def shard_size(work, model):
+    """Prompts of one shard; asked once, as it may look at the model's files."""
+    return prompts_per_job(work, config, MODEL_ROWS[model])
 
 
 def shard(work, of=None):
     """What a shard takes: its number, and the prompts of each."""
     return lambda wildcards: {
         "number": int(wildcards.shard),
-        "size": prompts_per_job(work, config, MODEL_ROWS[of or wildcards.model]),
+        "size": shard_size(work, of or wildcards.model),
     }
 
 
@@ -120,6 +137,7 @@ def gpus(wildcards, input):
     return 0 if input.get("parts") else model_gpus(wildcards.model)
 
 
+@cache
 def model_memory(model):
     """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
     return 4000 + int(2000 * size_gb(MODEL_ROWS[model]))
