@@ -3,10 +3,10 @@
 
 rule decode:
     input:
-        code=family_sources("decode.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         curve=decoding_curve,
+        parts=parts("decode", "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
     output:
         "results/decodings/{model}/{dataset}/{decoder}.parquet",
     log:
@@ -16,8 +16,9 @@ rule decode:
     threads: decoding_threads
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         decoder=decoder_row,
@@ -30,16 +31,34 @@ rule decode:
         example=decoding("example"),
         seed=config["seed"],
         threads=decoding_threads,
+        shard=None,
+        code=family_code("decode.py"),
     script:
         "../workflow_scripts/decode.py"
 
 
+use rule decode as decode_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        curve=decoding_curve,
+    output:
+        temp("results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
+    log:
+        "results/logs/decode/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/decode/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("decode"),
+
+
 rule rescore:
     input:
-        code=family_sources("rescore.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        example_parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
     output:
         tokens="results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
         examples="results/coherence/{model}/{dataset}/{decoder}.worst.csv",
@@ -50,8 +69,9 @@ rule rescore:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         batch_tokens=DECODE["batch_tokens"],
@@ -60,16 +80,36 @@ rule rescore:
         examples=DECODE["examples"],
         seed=config["seed"],
         threads=config["threads"],
+        shard=None,
+        code=family_code("rescore.py"),
     script:
         "../workflow_scripts/rescore.py"
 
 
+use rule rescore as rescore_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        tokens=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        examples=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
+    log:
+        "results/logs/rescore/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/rescore/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("rescore"),
+
+
 rule judge:
     input:
-        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{}/provenance.json".format(DECODE["judge"]),
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts(
+            "judge", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet", DECODE["judge"]
+        ),
     output:
         "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
     log:
@@ -78,20 +118,37 @@ rule judge:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
     threads: 1
     resources:
-        gpu=lambda wildcards: model_gpus(DECODE["judge"]),
-        mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
-        runtime=120,
+        gpu=lambda wildcards, input: 0 if joins(input) else model_gpus(DECODE["judge"]),
+        slurm_partition=lambda wildcards, input: model_partition(DECODE["judge"], input),
+        mem_mb=lambda wildcards, attempt: model_memory(DECODE["judge"], attempt),
+        runtime=lambda wildcards, attempt: model_runtime(120, DECODE["judge"], attempt),
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
         threads=1,
+        shard=None,
+        code=lambda wildcards: fingerprint("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
     script:
         "../workflow_scripts/judge.py"
 
 
+use rule judge as judge_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{}/provenance.json".format(DECODE["judge"]),
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet"),
+    log:
+        "results/logs/judge/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/judge/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("judge", DECODE["judge"]),
+
+
 rule incoherence_table:
     input:
-        code=sources("incoherence_table.py"),
         answers=collect(
             "results/decodings/{model}/{dataset}/{decoder}.parquet",
             model=MASKED_MODELS,
@@ -129,5 +186,6 @@ rule incoherence_table:
         adaptive=adaptive(DECODE["decoders"]),
         training={model: training_data(model) for model in MASKED_MODELS},
         seed=config["seed"],
+        code=fingerprint("incoherence_table.py"),
     script:
         "../workflow_scripts/incoherence_table.py"

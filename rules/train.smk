@@ -3,7 +3,6 @@
 
 rule train_model:
     input:
-        code=sources("train_model.py"),
         prompts=lambda wildcards: f"results/prompts/{MODEL_ROWS[wildcards.model]['train']['data']}.parquet",
     output:
         record="results/training/{model}/training.json",
@@ -15,11 +14,12 @@ rule train_model:
         "results/benchmarks/train_model/{model}.jsonl"
     threads: training_threads
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=doubling(4000),
+        runtime=doubling(120),
     params:
         settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
         seed=config["seed"],
         threads=training_threads,
+        code=fingerprint("train_model.py"),
     script:
         "../workflow_scripts/train_model.py"
