@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all setup test lint format report bench clean
+.PHONY: all setup test test-kill lint format report bench clean
 all: setup
 	snakemake --cores $(CORES)
 
@@ -25,6 +25,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 test: setup lint
 	pytest
+
+KILLS ?= 100
+SEED ?= 0
+test-kill: setup
+	python tests/kill_workflow.py --kills $(KILLS) --seed $(SEED)
 
 lint: setup
 	ruff check .
