@@ -2,15 +2,18 @@
 
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from discreteness.dates import check_dates, content, renew
+from discreteness.cluster import check_none_left
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import sources
+from discreteness.workload import passes, prompts_per_job, size_gb
 
 config.update(typed(config, schema("config")))
 DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
@@ -52,6 +55,14 @@ if workflow.is_main_process:
         raise WorkflowError(str(error))
 
 
+onstart:
+    if workflow.non_local_exec and default_resource("gpu_partition"):
+        try:
+            check_none_left(Path.cwd())
+        except InputError as error:
+            raise WorkflowError(str(error))
+
+
 wildcard_constraints:
     model="|".join(MODEL_ROWS),
     dataset="|".join(DATASET_ROWS),
@@ -81,26 +92,111 @@ def example(wildcards):
     return DATASET_ROWS[wildcards.dataset].get("example", PROBE["example"])
 
 
-def shards():
-    """Numbers of the probing shards; a data set with fewer prompts leaves the last ones empty."""
-    return range(-(-PROBE["prompts"] // config["shard_size"]))
+def prompts_of(work, dataset):
+    """Prompts that a rule works on; of a language, the answers of its only one are not shared out."""
+    if of_language(dataset) and work != "probe":
+        return 1
+    return {"probe": PROBE, "information_curve": CURVE}.get(work, DECODE)["prompts"]
+
+
+@cache
+def shards(work, model, dataset):
+    """Numbers of the jobs that share a rule's prompts; a data set with fewer prompts leaves the last ones empty."""
+    size = prompts_per_job(work, config, MODEL_ROWS[model])
+    return range(-(-prompts_of(work, dataset) // size))
+
+
+def shard(work, of=None):
+    """What a shard takes: its number, and the prompts of each."""
+    return lambda wildcards: {
+        "number": int(wildcards.shard),
+        "size": prompts_per_job(work, config, MODEL_ROWS[of or wildcards.model]),
+    }
+
+
+def probed(pattern):
+    """The shards' files of a probe."""
+    return lambda wildcards: expand(pattern, shard=shards("probe", wildcards.model, wildcards.dataset), **wildcards)
+
+
+def parts(work, pattern, of=None):
+    """The shards' files that a rule's output is put together from; none where one job does it all."""
+
+    def files(wildcards):
+        numbers = shards(work, of or wildcards.model, wildcards.dataset)
+        return expand(pattern, shard=numbers, **wildcards) if len(numbers) > 1 else []
+
+    return files
+
+
+def default_resource(name):
+    """A default resource of the run's profile, as it stands there; None where there is none."""
+    return getattr((workflow.resource_settings.default_resources or {}).get(name), "raw", None)
+
+
+def on_cluster():
+    """Whether jobs run on other machines than the one that starts them; the same within such a job."""
+    return workflow.non_local_exec or workflow.remote_exec or default_resource("gpu_partition") is not None
 
 
 def model_gpus(model):
-    """GPUs a job with a model asks for: as many as its row says where there is one or the configuration says so."""
-    here = shutil.which("nvidia-smi") is not None
-    used = config["device"].startswith("cuda") or (config["device"] == "auto" and here)
+    """GPUs a job with a model asks for: as many as its row says, where the configuration says so, there is one, or
+    jobs go to a cluster: what its nodes have cannot be seen from here."""
+    if config["device"] == "auto":
+        used = on_cluster() or shutil.which("nvidia-smi") is not None
+    else:
+        used = config["device"].startswith("cuda")
     return MODEL_ROWS[model].get("gpus", 1) if used else 0
 
 
-def gpus(wildcards):
+def joins(input):
+    """Whether a job only puts shards together, for which it needs no model."""
+    return bool(input and input.get("parts"))
+
+
+def gpus(wildcards, input):
     """GPUs a job asks for whose wildcard names the model."""
-    return model_gpus(wildcards.model)
+    return 0 if joins(input) else model_gpus(wildcards.model)
 
 
-def model_memory(model):
-    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
-    return 4000 + int(2000 * MODEL_ROWS[model].get("size_gb", 0))
+def model_partition(model, input=()):
+    """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
+    name = "gpu_partition" if model_gpus(model) and not joins(input) else "slurm_partition"
+    return default_resource(name) or default_resource("slurm_partition")
+
+
+def partition(wildcards, input):
+    """The cluster's partition for a job whose wildcard names the model."""
+    return model_partition(wildcards.model, input)
+
+
+def model_memory(model, attempt):
+    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take; doubled on retry."""
+    return 2 ** (attempt - 1) * (4000 + int(2000 * size_gb(MODEL_ROWS[model])))
+
+
+def memory(wildcards, attempt):
+    """Memory of a job whose wildcard names the model, MB."""
+    return model_memory(wildcards.model, attempt)
+
+
+def model_runtime(minutes, model, attempt):
+    """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
+
+    At least four times as long as a job is meant to take.
+    """
+    longest = max(minutes, 4 * config["job_minutes"])
+    return 2 ** (attempt - 1) * int(longest * (1 + size_gb(MODEL_ROWS[model]) / 16))
+
+
+def runtime(minutes):
+    """Time limit of a job whose wildcard names the model; `minutes` with a small one."""
+    return lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt)
+
+
+def doubling(amount):
+    """Memory or time that is doubled on retry."""
+    return lambda wildcards, attempt: 2 ** (attempt - 1) * amount
 
 
 def checkpoint_source(wildcards):
@@ -279,13 +375,10 @@ def figures():
         names.append("marginal_trap_steps")
     if LANGUAGE["toys"]:
         names.append("marginal_trap_toy")
-    return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
-
-
-def curve_figures():
-    """Every figure of the information curve that the configuration asks for."""
     measured = sorted({dataset for _, dataset in MEASURED})
-    names = [f"{name}_{dataset}" for name in ("information_decay", "price_of_parallelism") for dataset in measured]
+    names += [f"{name}_{dataset}" for name in ("information_decay", "price_of_parallelism") for dataset in measured]
     if LANGUAGE["models"]:
         names.append("price_of_parallelism_{}".format(LANGUAGE["dataset"]))
-    return [f"results/figures/{name}.{kind}" for name in [*names, "smooth_corruption"] for kind in ("pdf", "png")]
+    if LANGUAGE["models"] or measured:
+        names.append("smooth_corruption")
+    return [f"results/figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]

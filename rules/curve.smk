@@ -6,6 +6,8 @@ rule information_curve:
         code=family_sources("information_curve.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
+        parts=parts("information_curve", "results/curves/{model}/{dataset}.shards/{shard}.parquet"),
+        salience_parts=parts("information_curve", "results/curves/{model}/{dataset}.shards/{shard}.salience.parquet"),
     output:
         curve="results/curves/{model}/{dataset}.parquet",
         salience="results/curves/{model}/{dataset}.salience.parquet",
@@ -16,8 +18,9 @@ rule information_curve:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         prompts=measured_answers,
@@ -30,8 +33,25 @@ rule information_curve:
         example=lambda wildcards: 0 if of_language(wildcards.dataset) else example(wildcards),
         seed=config["seed"],
         threads=config["threads"],
+        shard=None,
     script:
         "../workflow_scripts/information_curve.py"
+
+
+use rule information_curve as information_curve_shard with:
+    input:
+        code=family_sources("information_curve.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+    output:
+        curve=temp("results/curves/{model}/{dataset}.shards/{shard}.parquet"),
+        salience=temp("results/curves/{model}/{dataset}.shards/{shard}.salience.parquet"),
+    log:
+        "results/logs/information_curve/{model}/{dataset}.{shard}.log",
+    benchmark:
+        "results/benchmarks/information_curve/{model}/{dataset}.{shard}.jsonl"
+    params:
+        shard=shard("information_curve"),
 
 
 rule information_decay_table:

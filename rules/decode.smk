@@ -7,6 +7,7 @@ rule decode:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         curve=decoding_curve,
+        parts=parts("decode", "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
     output:
         "results/decodings/{model}/{dataset}/{decoder}.parquet",
     log:
@@ -16,8 +17,9 @@ rule decode:
     threads: decoding_threads
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         decoder=decoder_row,
@@ -30,8 +32,25 @@ rule decode:
         example=decoding("example"),
         seed=config["seed"],
         threads=decoding_threads,
+        shard=None,
     script:
         "../workflow_scripts/decode.py"
+
+
+use rule decode as decode_shard with:
+    input:
+        code=family_sources("decode.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        curve=decoding_curve,
+    output:
+        temp("results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
+    log:
+        "results/logs/decode/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/decode/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("decode"),
 
 
 rule rescore:
@@ -40,6 +59,8 @@ rule rescore:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        example_parts=parts("rescore", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
     output:
         tokens="results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
         examples="results/coherence/{model}/{dataset}/{decoder}.worst.csv",
@@ -50,8 +71,9 @@ rule rescore:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         batch_tokens=DECODE["batch_tokens"],
@@ -60,8 +82,26 @@ rule rescore:
         examples=DECODE["examples"],
         seed=config["seed"],
         threads=config["threads"],
+        shard=None,
     script:
         "../workflow_scripts/rescore.py"
+
+
+use rule rescore as rescore_shard with:
+    input:
+        code=family_sources("rescore.py"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        tokens=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
+        examples=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
+    log:
+        "results/logs/rescore/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/rescore/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("rescore"),
 
 
 rule judge:
@@ -70,6 +110,9 @@ rule judge:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{}/provenance.json".format(DECODE["judge"]),
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+        parts=parts(
+            "judge", "results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet", DECODE["judge"]
+        ),
     output:
         "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
     log:
@@ -78,15 +121,33 @@ rule judge:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
     threads: 1
     resources:
-        gpu=lambda wildcards: model_gpus(DECODE["judge"]),
-        mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
-        runtime=120,
+        gpu=lambda wildcards, input: 0 if joins(input) else model_gpus(DECODE["judge"]),
+        slurm_partition=lambda wildcards, input: model_partition(DECODE["judge"], input),
+        mem_mb=lambda wildcards, attempt: model_memory(DECODE["judge"], attempt),
+        runtime=lambda wildcards, attempt: model_runtime(120, DECODE["judge"], attempt),
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
         threads=1,
+        shard=None,
     script:
         "../workflow_scripts/judge.py"
+
+
+use rule judge as judge_shard with:
+    input:
+        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{}/provenance.json".format(DECODE["judge"]),
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
+    output:
+        temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet"),
+    log:
+        "results/logs/judge/{model}/{dataset}/{decoder}.{shard}.log",
+    benchmark:
+        "results/benchmarks/judge/{model}/{dataset}/{decoder}.{shard}.jsonl"
+    params:
+        shard=shard("judge", DECODE["judge"]),
 
 
 rule incoherence_table:

@@ -19,12 +19,13 @@ rule probe:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=60,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(60),
     params:
         row=model_row(*LOADING),
         probe=lambda wildcards: {**PROBE, "example": example(wildcards)},
-        shard_size=config["shard_size"],
+        shard=shard("probe"),
         seed=config["seed"],
         threads=config["threads"],
     script:
@@ -34,16 +35,10 @@ rule probe:
 rule merge_probe:
     input:
         code=sources("merge_probe.py"),
-        positions=expand(
-            "results/probe/{model}/{dataset}.shards/{shard}.positions.parquet", shard=shards(), allow_missing=True
-        ),
-        tokens=expand(
-            "results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet", shard=shards(), allow_missing=True
-        ),
-        sums=expand("results/probe/{model}/{dataset}.shards/{shard}.sums.npz", shard=shards(), allow_missing=True),
-        provenance=expand(
-            "results/probe/{model}/{dataset}.shards/{shard}.provenance.json", shard=shards(), allow_missing=True
-        ),
+        positions=probed("results/probe/{model}/{dataset}.shards/{shard}.positions.parquet"),
+        tokens=probed("results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet"),
+        sums=probed("results/probe/{model}/{dataset}.shards/{shard}.sums.npz"),
+        provenance=probed("results/probe/{model}/{dataset}.shards/{shard}.provenance.json"),
     output:
         positions="results/probe/{model}/{dataset}.positions.parquet",
         tokens="results/probe/{model}/{dataset}.tokens.parquet",

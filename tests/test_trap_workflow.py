@@ -33,15 +33,16 @@ def project(tmp_path_factory):
     }
     made.config.update(
         models=["one"],
+        shard_size=100,
         decode={
             "decoders": ["random"],
             "steps": [1, 8],
             "span": 8,
-            "prompts": 4,
+            "prompts": 8,
             "judge": "judge",
             "rescored": 4,
         },
-        curve={"prompts": 5, "span": 8, "steps": [1, 4, 8], "sentences": 20},
+        curve={"prompts": 8, "span": 8, "steps": [1, 4, 8], "sentences": 20},
         language={
             "models": ["grammar-oracle"],
             "decoders": ["random", "optimal"],
@@ -78,7 +79,6 @@ def test_tables_and_figures(project):
 
 
 def test_tables_of_the_information_curve(project):
-    project.snakemake("--cores", "2", "curves")
     tables = project.folder / "results/tables"
     price = pd.read_csv(tables / "price_of_parallelism_grammar.csv")
     uniform = price[price["schedule"] == "uniform"].set_index(["statistic", "steps"])["value"]
@@ -99,7 +99,6 @@ def test_tables_of_the_information_curve(project):
     ]
     said = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
     assert re.search(r"at 4 steps you lose .* nats per answer", said) and "these step sizes lose" in said
-    assert "Nothing to be done" in project.snakemake("--cores", "2", "curves").stderr
 
 
 def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
@@ -111,6 +110,8 @@ def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
         "judge": 1,
         "incoherence_table": 1,
         "plot_incoherence": 1,
+        "price_of_parallelism_table": 1,
+        "plot_price_of_parallelism": 1,
     }
     project.snakemake("--cores", "2")
     table = pd.read_csv(project.folder / "results/tables/incoherence_questions.csv")
@@ -118,6 +119,28 @@ def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
     project.decoders["bound"]["gamma"] = 0.5
     project.write()
     assert project.jobs()["decode"] == 1
+
+
+def test_the_same_rows_whatever_the_shards(project):
+    """Shards of three, three and none of the six prompts."""
+    files = [
+        "curves/one/questions.parquet",
+        "curves/one/questions.salience.parquet",
+        "decodings/one/questions/random.parquet",
+        "coherence/one/questions/random.rescored.parquet",
+    ]
+    paths = [project.folder / "results" / name for name in files]
+    worst = paths[3].with_name("random.worst.csv")
+    before, listed = [pd.read_parquet(path) for path in paths], pd.read_csv(worst)
+    targets = [f"results/{name}" for name in files]
+    project.snakemake("--cores", "2", *targets, "--config", "shard_size=3")
+    for path, whole in zip(paths, before, strict=True):
+        joined = pd.read_parquet(path)
+        assert not (path.parent / f"{path.name.split('.')[0]}.shards").exists()
+        keys = [name for name in ("prompt_id", "steps", "sample", "replicate", "visible", "position") if name in whole]
+        joined, whole = (frame.sort_values(keys, ignore_index=True) for frame in (joined, whole))
+        pd.testing.assert_frame_equal(joined, whole, rtol=0, atol=1e-5)
+    pd.testing.assert_frame_equal(pd.read_csv(worst), listed, rtol=0, atol=1e-5)
 
 
 def test_a_policy_of_ones_own(project, tmp_path):
@@ -136,7 +159,7 @@ def test_a_policy_of_ones_own(project, tmp_path):
     mine.write()
     mine.snakemake("--cores", "2", "results/decodings/one/questions/mine.parquet")
     answers = pd.read_parquet(copy / "results/decodings/one/questions/mine.parquet")
-    assert set(answers["steps"]) == {1, 8} and len(answers) == 8
+    assert set(answers["steps"]) == {1, 8} and len(answers) == 2 * 6
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from discreteness.curves.price import falling_mean
 from discreteness.decoding import decode
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
 from discreteness.denoisers import load_denoiser
-from discreteness.io import read_table, write_table
+from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, use_threads
-from discreteness.probing import select_prompts
+from discreteness.probing import select_prompts, take_shard
 
 
 def measured_curve(path: str, span: int):
@@ -24,7 +24,7 @@ def main(input, output, params, decoder: str, device: str, log) -> None:
     """Load the model once, answer every prompt with each variant of the decoder's row."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
-    chosen = select_prompts(rows, params.prompts, params.example, params.seed)
+    chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
     denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
     span = params.span or max(len(denoiser.encode_answer(answer)) for answer in rows["answer"])
     if decoder == "reference":
@@ -53,4 +53,7 @@ def main(input, output, params, decoder: str, device: str, log) -> None:
 
 with job(snakemake.log[0]) as log:  # noqa: F821
     decoder, device = snakemake.wildcards.decoder, snakemake.config["device"]  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params, decoder, device, log)  # noqa: F821
+    if snakemake.input.get("parts"):  # noqa: F821
+        join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
+    else:
+        main(snakemake.input, snakemake.output, snakemake.params, decoder, device, log)  # noqa: F821

@@ -6,30 +6,36 @@ from discreteness import offline  # noqa: F401
 from discreteness.curves import estimate, salience
 from discreteness.denoisers import load_denoiser
 from discreteness.errors import InputError
-from discreteness.io import read_table, write_table
+from discreteness.io import join_tables, read_table, table_writer
 from discreteness.jobs import job, use_threads
-from discreteness.probing import select_prompts
+from discreteness.probing import select_prompts, take_shard
 
 
 def main(input, output, params, device: str, log) -> None:
     """Load the model once; write the records of the curve and of the salience states."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
-    chosen = select_prompts(rows, params.prompts, params.example, params.seed)
+    chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
     denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
     references = estimate.prepare(denoiser, rows, chosen, params.span, params.mode)
-    tables = estimate.information_curve(
-        denoiser, references, params.seed, params.batch_tokens, params.replicates, params.levels
-    )
-    write_table(estimate.collect(tables, references), output.curve)
+    measured = (references, params.seed, params.batch_tokens, params.replicates, params.levels)
+    with table_writer(output.curve) as append:
+        for table in estimate.information_curve(denoiser, *measured):
+            append(table)
     try:
         states = salience.salience_states(denoiser, references, params.seed, params.salience)
     except InputError as error:  # a language of words without function words, say
         log.info("%s", error)
         states = []
-    scored = estimate.score(denoiser, references, states, params.batch_tokens)
-    write_table(estimate.collect(scored, references), output.salience)
+    with table_writer(output.salience) as append:
+        for table in estimate.in_order(denoiser, references, states, params.batch_tokens):
+            append(table)
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"], log)  # noqa: F821
+    input, output = snakemake.input, snakemake.output  # noqa: F821
+    if input.get("parts"):
+        join_tables(input.parts, output.curve)
+        join_tables(input.salience_parts, output.salience)
+    else:
+        main(input, output, snakemake.params, snakemake.config["device"], log)  # noqa: F821

@@ -5,17 +5,27 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
-from discreteness.coherence import generative_perplexity
+from discreteness.coherence.judge import generative_perplexity
 from discreteness.denoisers import load_denoiser
-from discreteness.io import read_table, write_table
+from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, use_threads
+from discreteness.probing import answers_of_shard
 
-with job(snakemake.log[0]):  # noqa: F821
-    params, input = snakemake.params, snakemake.input  # noqa: F821
+
+def main(input, output, params, device: str) -> None:
+    """Load the judge once; score every answer behind its prompt."""
     use_threads(params.threads)
-    judge = load_denoiser({**params.row, "path": Path(input.model).parent}, snakemake.config["device"])  # noqa: F821
+    judge = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
     prompts = read_table(input.prompts).set_index("prompt_id")["prompt"]
     answers = read_table(input.answers, ["prompt_id", "sample", "steps", "temperature", "text"])
+    answers = answers_of_shard(answers, params.shard)
     asked = [prompts[prompt_id] for prompt_id in answers["prompt_id"]]
     judged = generative_perplexity(judge, asked, list(answers["text"]), params.batch_tokens)
-    write_table(pd.concat([answers.drop(columns="text"), judged], axis=1), snakemake.output[0])  # noqa: F821
+    write_table(pd.concat([answers.drop(columns="text"), judged], axis=1), output[0])
+
+
+with job(snakemake.log[0]):  # noqa: F821
+    if snakemake.input.get("parts"):  # noqa: F821
+        join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
+    else:
+        main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"])  # noqa: F821

@@ -10,16 +10,16 @@ from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
 from discreteness.io import atomic, read_table, write_json, write_table
 from discreteness.jobs import job, peak_memory, use_threads, write_provenance
-from discreteness.probing import prepare, probe, select_prompts
+from discreteness.probing import prepare, probe, select_prompts, take_shard
 
 
-def main(input, output, params, shard: int, device: str, log) -> None:
+def main(input, output, params, device: str, log) -> None:
     """Load the model once, probe the shard's prompts, write positions, tokens, sums, provenance and speed."""
     use_threads(params.threads)
     settings = params.probe
     rows = read_table(input.prompts)
     chosen = select_prompts(rows, settings["prompts"], settings["example"], params.seed)
-    mine = chosen.iloc[shard * params.shard_size : (shard + 1) * params.shard_size].reset_index(drop=True)
+    mine = take_shard(chosen, params.shard)
     folder = Path(input.model).parent
     start = time.perf_counter()
     denoiser = load_denoiser({**params.row, "path": folder}, device)
@@ -58,5 +58,4 @@ def main(input, output, params, shard: int, device: str, log) -> None:
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    shard, device = int(snakemake.wildcards.shard), snakemake.config["device"]  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params, shard, device, log)  # noqa: F821
+    main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"], log)  # noqa: F821

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,10 +112,53 @@ def write_json(value: dict, path: str | Path) -> None:
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a Parquet table whose columns are all defined in `columns.COLUMNS`; their comments go into the schema."""
-    fields = [pa.field(name, COLUMNS[name].type, metadata={"comment": COLUMNS[name].comment}) for name in frame.columns]
-    table = pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False)
+    table = pa.Table.from_pandas(frame, schema=table_schema(frame.columns), preserve_index=False)
     with atomic(path) as temporary:
         pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def table_schema(columns: Iterable[str]) -> pa.Schema:
+    """Types and comments of some columns."""
+    fields = [pa.field(name, COLUMNS[name].type, metadata={"comment": COLUMNS[name].comment}) for name in columns]
+    return pa.schema(fields)
+
+
+@contextmanager
+def table_writer(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a Parquet table piece by piece: a function that appends rows, so that only a piece is held in memory.
+
+    The first piece decides the columns, as in `write_table`; it may be empty. InputError where nothing was appended.
+    """
+    writer = None
+    with atomic(path) as temporary:
+
+        def append(frame: pd.DataFrame) -> None:
+            nonlocal writer
+            table = pa.Table.from_pandas(frame, schema=table_schema(frame.columns), preserve_index=False)
+            writer = writer or pq.ParquetWriter(temporary, table_schema(frame.columns), compression="zstd")
+            writer.write_table(table.replace_schema_metadata(None))
+
+        try:
+            yield append
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            raise InputError(f"{path}: nothing to write")
+
+
+def join_tables(paths: Sequence[str | Path], path: str | Path) -> None:
+    """Write the rows of some tables below each other, one row group in memory at a time."""
+    with table_writer(path) as append:
+        for part in paths:
+            try:
+                with pq.ParquetFile(part) as file:
+                    for group in range(file.num_row_groups):
+                        append(file.read_row_group(group).to_pandas())
+                    if not file.num_row_groups:
+                        append(file.read().to_pandas())
+            except (FileNotFoundError, pa.ArrowInvalid) as error:
+                raise InputError(f"{part}: not a table ({error})") from None
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:

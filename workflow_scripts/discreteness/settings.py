@@ -48,9 +48,9 @@ def typed(value: object, node: Mapping) -> object:
     if isinstance(value, Mapping):
         children = node.get("properties", {})
         return {key: typed(child, children.get(key, {})) for key, child in value.items()}
-    if isinstance(value, str) and node.get("type") in ("integer", "number"):
-        return yaml.safe_load(value)
-    return value
+    kinds = node.get("type", [])
+    wants_number = not {"integer", "number"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
+    return yaml.safe_load(value) if isinstance(value, str) and wants_number else value
 
 
 @dataclass(frozen=True)

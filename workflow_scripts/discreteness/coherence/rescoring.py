@@ -198,7 +198,7 @@ def rescore(
     rescored: most tokens of an answer that each of the two scores. Answers that still hold a mask are left out.
     Returns RESCORED_COLUMNS, a row for each token that at least one of the two scored.
     """
-    whole = answers[[denoiser.mask_id not in ids for ids in answers["token_ids"]]]
+    whole = answers[np.array([denoiser.mask_id not in ids for ids in answers["token_ids"]], dtype=bool)]
     frames = []
     for (steps, temperature), part in whole.groupby(["steps", "temperature"], dropna=False, sort=False):
         place = ["prompt_id", "sample", "position"]

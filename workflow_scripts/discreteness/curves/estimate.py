@@ -10,6 +10,7 @@ evenly over each stratum.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from discreteness.randomness import key
 
 LEVELS = 24  # strata of an answer longer than EXACT
 EXACT = 32  # answers up to this length are measured at every k
+TOGETHER = 64  # prompts whose records are held in memory
 SLOPES = 12  # of the control variate, by share of what is visible
 COLUMNS = [
     *("prompt_id", "replicate", "visible", "span", "weight"),
@@ -130,11 +132,11 @@ def information_curve(
     replicates: int = 1,
     levels: int = LEVELS,
 ) -> Iterator[pd.DataFrame]:
-    """Tables of COLUMNS, one for every batch, with a row for every masked token of every state; see `score`.
+    """Tables of COLUMNS with a row for every masked token of every state, some prompts a table; see `in_order`.
 
-    `collect` puts them together in the order of the prompts. Work is linear in prompts × replicates × levels.
+    Work is linear in prompts × replicates × levels.
     """
-    yield from score(denoiser, references, curve_states(references, seed, replicates, levels), batch_tokens)
+    yield from in_order(denoiser, references, curve_states(references, seed, replicates, levels), batch_tokens)
 
 
 def score(
@@ -214,6 +216,20 @@ def distance_to_visible(visible: np.ndarray) -> np.ndarray:
     left = position - places[np.maximum(after - 1, 0)]
     right = np.where(after < len(places), places[np.minimum(after, len(places) - 1)] - position, len(visible) + 1)
     return np.minimum(left, right)
+
+
+def in_order(
+    denoiser: Denoiser, references: References, states: list[State], batch_tokens: int, together: int = TOGETHER
+) -> Iterator[pd.DataFrame]:
+    """`score` for any number of prompts in bounded memory: a table for every `together` of them, in their order.
+
+    There is always one, without rows where there are no states.
+    """
+    states = sorted(states, key=lambda state: state.index)
+    for _, mine in groupby(states, lambda state: state.index // together):
+        yield collect(score(denoiser, references, list(mine), batch_tokens), references)
+    if not states:
+        yield collect([], references)
 
 
 def collect(tables, references: References) -> pd.DataFrame:

@@ -1,0 +1,55 @@
+"""How many prompts a job takes, so that it lasts about as long as it should, wherever it runs.
+
+Only the configuration and the model's row decide, never the machine: the same run is cut into the same shards
+everywhere. Expected times are rough (a factor of three); they size jobs, results do not depend on them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+PROMPT = 128  # tokens assumed of a prompt
+SPEED = {"cpu": 2e10, "gpu": 5e13}  # floating-point operations a second: one core; a data-centre card in bfloat16
+SMALL = 0.01  # GB, where nothing is known of a model
+FOR_GPUS = 1.0  # GB from which `device: auto` is expected to mean a GPU
+
+
+def size_gb(row: Mapping) -> float:
+    """Size of a model's weights, GB: what its row says, else that of the files in its folder."""
+    if "size_gb" in row:
+        return row["size_gb"]
+    files = list(Path(row["path"]).glob("*.safetensors")) if "path" in row else []
+    return sum(path.stat().st_size for path in files) / 1e9 or SMALL
+
+
+def tokens_per_second(row: Mapping, device: str) -> float:
+    """Tokens a second that a model reads: what its row says, else 2 operations a parameter of 2 bytes at SPEED."""
+    if "tokens_per_second" in row:
+        return row["tokens_per_second"]
+    size = size_gb(row)
+    gpu = device.startswith("cuda") or (device == "auto" and size >= FOR_GPUS)
+    return SPEED["gpu" if gpu else "cpu"] / (1e9 * size)
+
+
+def passes(work: str, config: Mapping) -> tuple[int, int]:
+    """Sequences that one prompt costs in a rule, at most, and their tokens behind the prompt.
+
+    work: `probe`, `information_curve`, `decode`, `rescore` or `judge`. config: the whole configuration.
+    """
+    curve, decode = config["curve"], config["decode"]
+    answers = len(decode["steps"]) * decode["samples"]
+    return {
+        "probe": (1, config["probe"]["span"]),
+        "information_curve": (curve["replicates"] * curve["levels"] + 4, curve["span"]),  # 4: the salience states
+        "decode": (sum(decode["steps"]) * decode["samples"], decode["span"]),
+        "rescore": (2 * decode["rescored"] * answers, decode["span"]),
+        "judge": (answers, decode["span"]),
+    }[work]
+
+
+def prompts_per_job(work: str, config: Mapping, row: Mapping) -> int:
+    """Prompts of one shard: `shard_size`, or as many as `job_minutes` are expected to be enough for; at least one."""
+    if config["shard_size"] != "auto":
+        return config["shard_size"]
+    sequences, span = passes(work, config)
+    tokens = sequences * (PROMPT + span) * (row.get("canvases", 8) if row["family"] == "diffusion_gemma" else 1)
+    return max(1, int(60 * config["job_minutes"] * tokens_per_second(row, config["device"]) / tokens))
