@@ -7,22 +7,34 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from discreteness.dates import check_dates, content, renew
+from discreteness.checked import once
 from discreteness.cluster import check_none_left
+from discreteness.dates import check_dates, content
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
-from discreteness.sources import sources
+from discreteness.sources import fingerprint
 from discreteness.workload import passes, prompts_per_job, size_gb
 
 config.update(typed(config, schema("config")))
 DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
+
+
+def check_all_decoders():
+    """Every decoder's row against the steps and spans it is asked for; imports torch, which takes seconds."""
+    from discreteness.decoding.tables import check_decoders
+
+    check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
+
+
 try:
     TABLES = load_settings(config)
-    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again
-        from discreteness.decoding.tables import check_decoders
-
-        check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
+    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again, nor does the next run of the same
+        once(
+            Path(".snakemake/decoders_checked"),
+            [TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets, fingerprint("decode.py")],
+            check_all_decoders,
+        )
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -45,7 +57,6 @@ LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "
 
 
 if workflow.is_main_process:
-    renew(sorted(Path(workflow.basedir, "workflow_scripts").rglob("*.py")))
     own = [row["path"] for row in TABLES.datasets.values() if "path" in row]
     own += [path for row in TABLES.models.values() if "path" in row for path in Path(row["path"]).glob("*.*")]
     made = [path for path in Path("results").rglob("*") if "logs" not in path.parts]
@@ -82,9 +93,9 @@ def loading(model):
     return {key: MODEL_ROWS[model][key] for key in LOADING if key in MODEL_ROWS[model]}
 
 
-def family_sources(script):
-    """A script's sources with the module of the model's family, which is imported by name."""
-    return lambda wildcards: sources(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
+def family_code(script):
+    """The fingerprint of a script's code with the module of the model's family, which is imported by name."""
+    return lambda wildcards: fingerprint(script, f"denoisers.{MODEL_ROWS[wildcards.model]['family']}")
 
 
 def example(wildcards):
@@ -102,15 +113,20 @@ def prompts_of(work, dataset):
 @cache
 def shards(work, model, dataset):
     """Numbers of the jobs that share a rule's prompts; a data set with fewer prompts leaves the last ones empty."""
-    size = prompts_per_job(work, config, MODEL_ROWS[model])
-    return range(-(-prompts_of(work, dataset) // size))
+    return range(-(-prompts_of(work, dataset) // shard_size(work, model)))
+
+
+@cache
+def shard_size(work, model):
+    """Prompts of one shard; asked once, as it may look at the model's files."""
+    return prompts_per_job(work, config, MODEL_ROWS[model])
 
 
 def shard(work, of=None):
     """What a shard takes: its number, and the prompts of each."""
     return lambda wildcards: {
         "number": int(wildcards.shard),
-        "size": prompts_per_job(work, config, MODEL_ROWS[of or wildcards.model]),
+        "size": shard_size(work, of or wildcards.model),
     }
 
 
@@ -159,6 +175,12 @@ def gpus(wildcards, input):
     return 0 if joins(input) else model_gpus(wildcards.model)
 
 
+@cache
+def model_size(model):
+    """Size of a model's weights, GB; asked once, as it may look at the model's files."""
+    return size_gb(MODEL_ROWS[model])
+
+
 def model_partition(model, input=()):
     """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
     name = "gpu_partition" if model_gpus(model) and not joins(input) else "slurm_partition"
@@ -172,7 +194,7 @@ def partition(wildcards, input):
 
 def model_memory(model, attempt):
     """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take; doubled on retry."""
-    return 2 ** (attempt - 1) * (4000 + int(2000 * size_gb(MODEL_ROWS[model])))
+    return 2 ** (attempt - 1) * (4000 + int(2000 * model_size(model)))
 
 
 def memory(wildcards, attempt):
@@ -186,7 +208,7 @@ def model_runtime(minutes, model, attempt):
     At least four times as long as a job is meant to take.
     """
     longest = max(minutes, 4 * config["job_minutes"])
-    return 2 ** (attempt - 1) * int(longest * (1 + size_gb(MODEL_ROWS[model]) / 16))
+    return 2 ** (attempt - 1) * int(longest * (1 + model_size(model) / 16))
 
 
 def runtime(minutes):

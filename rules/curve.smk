@@ -3,7 +3,6 @@
 
 rule information_curve:
     input:
-        code=family_sources("information_curve.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         parts=parts("information_curve", "results/curves/{model}/{dataset}.shards/{shard}.parquet"),
@@ -34,13 +33,13 @@ rule information_curve:
         seed=config["seed"],
         threads=config["threads"],
         shard=None,
+        code=family_code("information_curve.py"),
     script:
         "../workflow_scripts/information_curve.py"
 
 
 use rule information_curve as information_curve_shard with:
     input:
-        code=family_sources("information_curve.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
     output:
@@ -56,7 +55,6 @@ use rule information_curve as information_curve_shard with:
 
 rule information_decay_table:
     input:
-        code=sources("information_decay_table.py"),
         curves=collect("results/curves/{model}/{dataset}.parquet", model=MASKED_MODELS, allow_missing=True),
         salience=collect("results/curves/{model}/{dataset}.salience.parquet", model=MASKED_MODELS, allow_missing=True),
     output:
@@ -72,13 +70,13 @@ rule information_decay_table:
     params:
         models=MASKED_MODELS,
         seed=config["seed"],
+        code=fingerprint("information_decay_table.py"),
     script:
         "../workflow_scripts/information_decay_table.py"
 
 
 rule price_of_parallelism_table:
     input:
-        code=sources("price_of_parallelism_table.py"),
         curves=lambda wildcards: expand(
             "results/curves/{model}/{dataset}.parquet",
             model=curve_models(wildcards.dataset),
@@ -110,13 +108,13 @@ rule price_of_parallelism_table:
         language=lambda wildcards: language_name(wildcards.dataset) if of_language(wildcards.dataset) else None,
         steps=lambda wildcards: LANGUAGE["steps"] if of_language(wildcards.dataset) else CURVE["steps"],
         seed=config["seed"],
+        code=fingerprint("price_of_parallelism_table.py"),
     script:
         "../workflow_scripts/price_of_parallelism_table.py"
 
 
 rule smooth_corruption_table:
     input:
-        code=sources("smooth_corruption_table.py"),
         curves=[f"results/curves/{model}/{dataset}.parquet" for model, dataset in MEASURED],
     output:
         "results/tables/smooth_corruption.csv",
@@ -133,5 +131,6 @@ rule smooth_corruption_table:
         pairs=MEASURED,
         sentences=CURVE["sentences"],
         seed=config["seed"],
+        code=fingerprint("smooth_corruption_table.py"),
     script:
         "../workflow_scripts/smooth_corruption_table.py"

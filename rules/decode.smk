@@ -3,7 +3,6 @@
 
 rule decode:
     input:
-        code=family_sources("decode.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         curve=decoding_curve,
@@ -33,13 +32,13 @@ rule decode:
         seed=config["seed"],
         threads=decoding_threads,
         shard=None,
+        code=family_code("decode.py"),
     script:
         "../workflow_scripts/decode.py"
 
 
 use rule decode as decode_shard with:
     input:
-        code=family_sources("decode.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         curve=decoding_curve,
@@ -55,7 +54,6 @@ use rule decode as decode_shard with:
 
 rule rescore:
     input:
-        code=family_sources("rescore.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
@@ -83,13 +81,13 @@ rule rescore:
         seed=config["seed"],
         threads=config["threads"],
         shard=None,
+        code=family_code("rescore.py"),
     script:
         "../workflow_scripts/rescore.py"
 
 
 use rule rescore as rescore_shard with:
     input:
-        code=family_sources("rescore.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
@@ -106,7 +104,6 @@ use rule rescore as rescore_shard with:
 
 rule judge:
     input:
-        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{}/provenance.json".format(DECODE["judge"]),
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
@@ -130,13 +127,13 @@ rule judge:
         batch_tokens=DECODE["batch_tokens"],
         threads=1,
         shard=None,
+        code=lambda wildcards: fingerprint("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
     script:
         "../workflow_scripts/judge.py"
 
 
 use rule judge as judge_shard with:
     input:
-        code=lambda wildcards: sources("judge.py", f"denoisers.{MODEL_ROWS[DECODE['judge']]['family']}"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{}/provenance.json".format(DECODE["judge"]),
         answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
@@ -152,7 +149,6 @@ use rule judge as judge_shard with:
 
 rule incoherence_table:
     input:
-        code=sources("incoherence_table.py"),
         answers=collect(
             "results/decodings/{model}/{dataset}/{decoder}.parquet",
             model=MASKED_MODELS,
@@ -190,5 +186,6 @@ rule incoherence_table:
         adaptive=adaptive(DECODE["decoders"]),
         training={model: training_data(model) for model in MASKED_MODELS},
         seed=config["seed"],
+        code=fingerprint("incoherence_table.py"),
     script:
         "../workflow_scripts/incoherence_table.py"

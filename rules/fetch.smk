@@ -7,8 +7,6 @@ localrules:
 
 
 rule download_model:
-    input:
-        code=sources("download.py"),
     output:
         "results/downloads/models/{model}/downloaded.json",
     log:
@@ -22,13 +20,12 @@ rule download_model:
     params:
         row=model_row("repo", "revision"),
         kind="model",
+        code=fingerprint("download.py"),
     script:
         "../workflow_scripts/download.py"
 
 
 rule download_dataset:
-    input:
-        code=sources("download.py"),
     output:
         "results/downloads/datasets/{dataset}/downloaded.json",
     log:
@@ -42,13 +39,13 @@ rule download_dataset:
     params:
         row=lambda wildcards: {key: DATASET_ROWS[wildcards.dataset].get(key) for key in ("repo", "revision")},
         kind="dataset",
+        code=fingerprint("download.py"),
     script:
         "../workflow_scripts/download.py"
 
 
 rule prompts:
     input:
-        code=lambda wildcards: sources("prompts.py", f"datasets.{DATASET_ROWS[wildcards.dataset]['kind']}"),
         file=dataset_file,
     output:
         "results/prompts/{dataset}.parquet",
@@ -63,13 +60,13 @@ rule prompts:
     params:
         row=dataset_row,
         content=dataset_content,
+        code=lambda wildcards: fingerprint("prompts.py", f"datasets.{DATASET_ROWS[wildcards.dataset]['kind']}"),
     script:
         "../workflow_scripts/prompts.py"
 
 
 rule model:
     input:
-        code=sources("model.py"),
         checkpoint=checkpoint_files,
     output:
         "results/models/{model}/provenance.json",
@@ -85,5 +82,6 @@ rule model:
         source=checkpoint_source,
         row=model_row("sha256", "language"),
         content=checkpoint_content,
+        code=fingerprint("model.py"),
     script:
         "../workflow_scripts/model.py"

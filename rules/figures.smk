@@ -3,7 +3,6 @@
 
 rule plot_top3:
     input:
-        code=sources("plot_top3.py"),
         style="matplotlibrc",
         table="results/tables/top3_{model}_{dataset}.csv",
     output:
@@ -24,13 +23,13 @@ rule plot_top3:
         runtime=10,
     params:
         example=example,
+        code=fingerprint("plot_top3.py"),
     script:
         "../workflow_scripts/plot_top3.py"
 
 
 rule plot_frequency_collapse:
     input:
-        code=sources("plot_frequency_collapse.py"),
         style="matplotlibrc",
         table="results/tables/frequency_collapse_{dataset}.csv",
     output:
@@ -49,13 +48,14 @@ rule plot_frequency_collapse:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_frequency_collapse.py"),
     script:
         "../workflow_scripts/plot_frequency_collapse.py"
 
 
 rule plot_marginal_trap_toy:
     input:
-        code=sources("plot_marginal_trap_toy.py"),
         style="matplotlibrc",
         table="results/tables/marginal_trap_toy.csv",
     output:
@@ -74,13 +74,14 @@ rule plot_marginal_trap_toy:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_marginal_trap_toy.py"),
     script:
         "../workflow_scripts/plot_marginal_trap_toy.py"
 
 
 rule plot_marginal_trap_steps:
     input:
-        code=sources("plot_marginal_trap_steps.py"),
         style="matplotlibrc",
         table="results/tables/marginal_trap_steps.csv",
     output:
@@ -103,13 +104,14 @@ rule plot_marginal_trap_steps:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_marginal_trap_steps.py"),
     script:
         "../workflow_scripts/plot_marginal_trap_steps.py"
 
 
 rule plot_incoherence:
     input:
-        code=sources("plot_incoherence.py"),
         style="matplotlibrc",
         table="results/tables/incoherence_{dataset}.csv",
     output:
@@ -128,13 +130,14 @@ rule plot_incoherence:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_incoherence.py"),
     script:
         "../workflow_scripts/plot_incoherence.py"
 
 
 rule plot_information_decay:
     input:
-        code=sources("plot_information_decay.py"),
         style="matplotlibrc",
         table="results/tables/information_decay_{dataset}.csv",
     output:
@@ -153,13 +156,14 @@ rule plot_information_decay:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_information_decay.py"),
     script:
         "../workflow_scripts/plot_information_decay.py"
 
 
 rule plot_price_of_parallelism:
     input:
-        code=sources("plot_price_of_parallelism.py"),
         style="matplotlibrc",
         table="results/tables/price_of_parallelism_{dataset}.csv",
     output:
@@ -178,13 +182,14 @@ rule plot_price_of_parallelism:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_price_of_parallelism.py"),
     script:
         "../workflow_scripts/plot_price_of_parallelism.py"
 
 
 rule plot_smooth_corruption:
     input:
-        code=sources("plot_smooth_corruption.py"),
         style="matplotlibrc",
         table="results/tables/smooth_corruption.csv",
     output:
@@ -203,5 +208,7 @@ rule plot_smooth_corruption:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=fingerprint("plot_smooth_corruption.py"),
     script:
         "../workflow_scripts/plot_smooth_corruption.py"

@@ -3,7 +3,6 @@
 
 rule language_price:
     input:
-        code=family_sources("language_price.py"),
         model="results/models/{model}/provenance.json",
     output:
         "results/tables/language_price_{model}.csv",
@@ -22,13 +21,13 @@ rule language_price:
         sentences=LANGUAGE["sentences"],
         seed=config["seed"],
         threads=1,
+        code=family_code("language_price.py"),
     script:
         "../workflow_scripts/language_price.py"
 
 
 rule marginal_trap_steps_table:
     input:
-        code=sources("marginal_trap_steps_table.py"),
         answers=collect(
             "results/decodings/{model}/{dataset}/{decoder}.parquet",
             model=LANGUAGE["models"],
@@ -51,13 +50,13 @@ rule marginal_trap_steps_table:
         decoders=LANGUAGE["decoders"],
         language=language_name(LANGUAGE["dataset"]),
         adaptive=adaptive(LANGUAGE["decoders"]),
+        code=fingerprint("marginal_trap_steps_table.py"),
     script:
         "../workflow_scripts/marginal_trap_steps_table.py"
 
 
 rule marginal_trap_toy_table:
     input:
-        code=sources("marginal_trap_toy_table.py", *toy_families()),
         models=collect("results/models/{model}/provenance.json", model=LANGUAGE["toys"]),
     output:
         "results/tables/marginal_trap_toy.csv",
@@ -72,5 +71,6 @@ rule marginal_trap_toy_table:
     params:
         toys=toys(),
         rows={model: loading(model) for model in LANGUAGE["toys"]},
+        code=fingerprint("marginal_trap_toy_table.py", *toy_families()),
     script:
         "../workflow_scripts/marginal_trap_toy_table.py"

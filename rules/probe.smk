@@ -3,7 +3,6 @@
 
 rule probe:
     input:
-        code=family_sources("probe.py"),
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
     output:
@@ -28,13 +27,13 @@ rule probe:
         shard=shard("probe"),
         seed=config["seed"],
         threads=config["threads"],
+        code=family_code("probe.py"),
     script:
         "../workflow_scripts/probe.py"
 
 
 rule merge_probe:
     input:
-        code=sources("merge_probe.py"),
         positions=probed("results/probe/{model}/{dataset}.shards/{shard}.positions.parquet"),
         tokens=probed("results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet"),
         sums=probed("results/probe/{model}/{dataset}.shards/{shard}.sums.npz"),
@@ -52,5 +51,7 @@ rule merge_probe:
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        code=fingerprint("merge_probe.py"),
     script:
         "../workflow_scripts/merge_probe.py"

@@ -3,7 +3,6 @@
 
 rule top3_table:
     input:
-        code=sources("top3_table.py"),
         prompts="results/prompts/{dataset}.parquet",
         positions="results/probe/{model}/{dataset}.positions.parquet",
         tokens="results/probe/{model}/{dataset}.tokens.parquet",
@@ -19,13 +18,13 @@ rule top3_table:
         runtime=10,
     params:
         example=example,
+        code=fingerprint("top3_table.py"),
     script:
         "../workflow_scripts/top3_table.py"
 
 
 rule frequency_collapse_table:
     input:
-        code=sources("frequency_collapse_table.py"),
         positions=expand("results/probe/{model}/{dataset}.positions.parquet", model=MODELS, allow_missing=True),
         information=expand("results/probe/{model}/{dataset}.information.parquet", model=MODELS, allow_missing=True),
     output:
@@ -41,5 +40,6 @@ rule frequency_collapse_table:
     params:
         models=MODELS,
         seed=config["seed"],
+        code=fingerprint("frequency_collapse_table.py"),
     script:
         "../workflow_scripts/frequency_collapse_table.py"

@@ -3,7 +3,6 @@
 
 rule train_model:
     input:
-        code=sources("train_model.py"),
         prompts=lambda wildcards: f"results/prompts/{MODEL_ROWS[wildcards.model]['train']['data']}.parquet",
     output:
         record="results/training/{model}/training.json",
@@ -21,5 +20,6 @@ rule train_model:
         settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
         seed=config["seed"],
         threads=training_threads,
+        code=fingerprint("train_model.py"),
     script:
         "../workflow_scripts/train_model.py"

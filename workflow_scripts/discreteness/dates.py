@@ -1,6 +1,5 @@
 """Files' dates, by which Snakemake sees what is newer than what: made right where that is safe, refused where not."""
 
-import os
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,17 +24,6 @@ def check_dates(paths: Iterable[str | Path]) -> None:
                 f"{path}: dated {datetime.fromtimestamp(date):%Y-%m-%d %H:%M:%S}, but this machine's clock says "
                 f"{datetime.fromtimestamp(now):%Y-%m-%d %H:%M:%S}; set the clock right or run `touch` on the file"
             )
-
-
-def renew(paths: Iterable[str | Path]) -> None:
-    """Date a file now that was put in place with an older date (unpacked, copied with its date).
-
-    Snakemake looks at the content of what is newer than the results only. Files that cannot be changed stay.
-    """
-    for path in map(Path, paths):
-        status = path.stat()
-        if status.st_ctime > status.st_mtime + TOLERANCE and os.access(path, os.W_OK):
-            os.utime(path)
 
 
 @cache
