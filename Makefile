@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint
-	pytest
+	pytest -rs
 
 # Everything that can go wrong on a Slurm cluster, on a small one that this starts; needs root and Debian's packages.
 test-cluster: setup
