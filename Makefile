@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint
-	pytest
+	pytest -rs
 
 # Kill runs at random moments and look at every file; see docs/robustness.md.
 KILLS ?= 100
