@@ -1,5 +1,6 @@
 """The chosen rows, checked before anything runs; what the rules need to name their inputs."""
 
+import json
 import shutil
 import sys
 from functools import cache
@@ -141,6 +142,18 @@ def gpus(wildcards, input):
 def model_memory(model):
     """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
     return 4000 + int(2000 * size_gb(MODEL_ROWS[model]))
+
+
+def asked(row, kind, name):
+    """What a download is asked for: repository and commit of the row.
+
+    A row that says no more than what is there (the newest commit, now pinned) asks what was asked before: nothing reruns.
+    """
+    wanted = {key: row[key] for key in ("repo", "revision") if key in row}
+    record = Path(f"results/downloads/{kind}s/{name}/downloaded.json")
+    there = json.loads(record.read_text()) if record.is_file() else {}
+    same = all(there.get(key) == value for key, value in wanted.items())
+    return there["asked"] if same and "asked" in there else wanted
 
 
 def checkpoint_source(wildcards):

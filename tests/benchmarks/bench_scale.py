@@ -18,14 +18,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from project import Project  # noqa: E402
 
 # Jobs wanted -> models, data sets; six decoders and five shards each
-SIZES = {100: (2, 2), 1000: (10, 4), 10_000: (40, 10)}
+SIZES = {100: (1, 1), 1000: (4, 3), 10_000: (20, 6)}
 DECODERS = 5
 SHARDS = 5
 
@@ -58,22 +56,57 @@ CURVE = "results/curves/{model}/{dataset}"
 PROVENANCE, PROMPTS = "results/models/{model}/provenance.json", "results/prompts/{dataset}.parquet"
 SHARD_FILES = [f"{SHARD}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "sums.npz", "provenance.json")]
 PROBE_FILES = [f"{PROBE}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "information.parquet")]
+DECODED_SHARD = "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"
+RESCORED = [f"{COHERENCE}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+RESCORED_SHARD = [f"{COHERENCE}.shards/{{shard}}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+CURVES = [f"{CURVE}.{kind}" for kind in ("parquet", "salience.parquet")]
+CURVE_SHARD = [f"{CURVE}.shards/{{shard}}.{kind}" for kind in ("parquet", "salience.parquet")]
 RULES = {
     "prompts": (["questions.jsonl"], [], [PROMPTS]),
     "model": (["weights/one/config.json", "weights/one/model.safetensors"], [], [PROVENANCE]),
-    "probe": ([PROMPTS, PROVENANCE], [], [*(f"temp:{file}" for file in SHARD_FILES), "results/benchmarks/probe/{model}/{dataset}.{shard}.speed.json"]),
+    "probe": (
+        [PROMPTS, PROVENANCE],
+        [],
+        [*(f"temp:{file}" for file in SHARD_FILES), "results/benchmarks/probe/{model}/{dataset}.{shard}.speed.json"],
+    ),
     "merge_probe": ([], SHARD_FILES, [*PROBE_FILES, f"{PROBE}.provenance.json"]),
     "top3_table": ([PROMPTS, *PROBE_FILES[:2]], [], ["results/tables/top3_{model}_{dataset}.csv"]),
-    "frequency_collapse_table": ([], [PROBE_FILES[0], PROBE_FILES[2]], ["results/tables/frequency_collapse_{dataset}.csv"]),
-    "decode": ([PROMPTS, PROVENANCE], [], [DECODED]),
-    "rescore": ([PROMPTS, PROVENANCE, DECODED], [], [f"{COHERENCE}.rescored.parquet", f"{COHERENCE}.worst.csv"]),
-    "information_curve": ([PROMPTS, PROVENANCE], [], [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"]),
-    "information_decay_table": ([], [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"], ["results/tables/information_decay_{dataset}.csv"]),
-    "incoherence_table": ([], [DECODED, f"{COHERENCE}.rescored.parquet", f"{COHERENCE}.worst.csv"], ["results/tables/incoherence_{dataset}.csv", "results/tables/worst_combinations_{dataset}.csv"]),
-    "price_of_parallelism_table": (["results/tables/incoherence_{dataset}.csv"], [f"{CURVE}.parquet"], ["results/tables/price_of_parallelism_{dataset}.csv"]),
+    "frequency_collapse_table": (
+        [],
+        [PROBE_FILES[0], PROBE_FILES[2]],
+        ["results/tables/frequency_collapse_{dataset}.csv"],
+    ),
+    "decode_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{DECODED_SHARD}"]),
+    "decode": ([PROMPTS, PROVENANCE], [DECODED_SHARD], [DECODED]),
+    "rescore_shard": ([PROMPTS, PROVENANCE, DECODED], [], [f"temp:{file}" for file in RESCORED_SHARD]),
+    "rescore": ([PROMPTS, PROVENANCE, DECODED], RESCORED_SHARD, RESCORED),
+    "information_curve_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{file}" for file in CURVE_SHARD]),
+    "information_curve": ([PROMPTS, PROVENANCE], CURVE_SHARD, CURVES),
+    "information_decay_table": (
+        [],
+        [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"],
+        ["results/tables/information_decay_{dataset}.csv"],
+    ),
+    "incoherence_table": (
+        [],
+        [DECODED, f"{COHERENCE}.rescored.parquet", f"{COHERENCE}.worst.csv"],
+        ["results/tables/incoherence_{dataset}.csv", "results/tables/worst_combinations_{dataset}.csv"],
+    ),
+    "price_of_parallelism_table": (
+        ["results/tables/incoherence_{dataset}.csv"],
+        [f"{CURVE}.parquet"],
+        ["results/tables/price_of_parallelism_{dataset}.csv"],
+    ),
     "smooth_corruption_table": ([], [f"{CURVE}.parquet"], ["results/tables/smooth_corruption.csv"]),
 }
-FIGURES = ["top3_{model}_{dataset}", *(f"{name}_{{dataset}}" for name in ("frequency_collapse", "incoherence", "information_decay", "price_of_parallelism")), "smooth_corruption"]
+FIGURES = [
+    "top3_{model}_{dataset}",
+    *(
+        f"{name}_{{dataset}}"
+        for name in ("frequency_collapse", "incoherence", "information_decay", "price_of_parallelism")
+    ),
+    "smooth_corruption",
+]
 
 
 def bare_rules() -> str:
@@ -81,7 +114,11 @@ def bare_rules() -> str:
     rules = dict(RULES)
     for figure in FIGURES:
         name = "plot_" + re.sub(r"_\{.*", "", figure)
-        rules[name] = ([f"results/tables/{figure}.csv"], [], [f"results/figures/{figure}.{kind}" for kind in ("pdf", "png")])
+        rules[name] = (
+            [f"results/tables/{figure}.csv"],
+            [],
+            [f"results/figures/{figure}.{kind}" for kind in ("pdf", "png")],
+        )
     values = {"model": "M", "decoder": "C", "shard": "S", "dataset": "D"}
     text = BARE
     for name, (plain, collected, outputs) in rules.items():
@@ -109,8 +146,8 @@ def workflow(folder: Path, models: int, datasets: int) -> list[str]:
         "datasets": list(made.datasets),
         "shard_size": 2,
         "probe": {"span": 8, "prompts": 2 * SHARDS},
-        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "judge": None},
-        "curve": {"prompts": 6, "span": 8, "steps": [1, 8]},
+        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "prompts": 2 * SHARDS, "judge": None},
+        "curve": {"prompts": 2 * SHARDS, "span": 8, "steps": [1, 8]},
     }
     made.config["language"]["decoders"] = ["c0"]
     made.config["tables"]["decoders"] = "decoders.yaml"
@@ -155,8 +192,8 @@ def pretend(folder: Path, settings: list[str], targets: list[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     timed(folder, *settings, "--cores", "1", "--touch", "--quiet", "all", "--", *targets)
-    for path in folder.glob("results/probe/*/*.shards/*"):
-        path.unlink()
+    for path in folder.rglob("*.shards"):
+        shutil.rmtree(path)
 
 
 def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, float]]:
@@ -164,7 +201,7 @@ def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, f
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = {}
-        for name, make, targets in (("workflow", workflow, ["all", "curves"]), ("bare", bare, ["all"])):
+        for name, make, targets in (("workflow", workflow, ["all"]), ("bare", bare, ["all"])):
             made[name] = (Path(folder, name), make(Path(folder, name), *SIZES[size]), targets)
         counts = {}
         for name, (where, settings, targets) in made.items():
@@ -180,8 +217,12 @@ def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, f
             for where, settings, targets in made.values():
                 pretend(where, settings, targets)
                 assert "Nothing to be done" in timed(where, *settings, "--cores", "1", *targets)[1]
-            rows.append(("dry run, all there", count, *(least(made[name], ["-n", "--quiet", "all"], repeat) for name in made)))
-            rows.append(("no-op", count, *(least(made[name], ["--cores", "1", "--quiet", "all"], repeat) for name in made)))
+            rows.append(
+                ("dry run, all there", count, *(least(made[name], ["-n", "--quiet", "all"], repeat) for name in made))
+            )
+            rows.append(
+                ("no-op", count, *(least(made[name], ["--cores", "1", "--quiet", "all"], repeat) for name in made))
+            )
     return rows
 
 
