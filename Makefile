@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all setup test lint format report bench clean
+.PHONY: all setup test test-cluster cluster-stop lint format report bench clean
 all: setup
 	snakemake --cores $(CORES)
 
@@ -25,6 +25,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 test: setup lint
 	pytest
+
+# Everything that can go wrong on a Slurm cluster, on a small one that this starts; needs root and Debian's packages.
+test-cluster: setup
+	pytest -m 'slow or not slow' tests/test_slurm.py
+
+# On a cluster: stop this folder's run, its jobs included, so that the same snakemake command can go on.
+cluster-stop:
+	python -m discreteness.cluster
 
 lint: setup
 	ruff check .

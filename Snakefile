@@ -17,6 +17,28 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 
 
+# Rules of a second or two: on a cluster they run beside Snakemake, where a job of their own would cost 6-7 s each.
+localrules:
+    prompts,
+    model,
+    merge_probe,
+    top3_table,
+    frequency_collapse_table,
+    information_decay_table,
+    price_of_parallelism_table,
+    incoherence_table,
+    smooth_corruption_table,
+    marginal_trap_steps_table,
+    plot_top3,
+    plot_frequency_collapse,
+    plot_incoherence,
+    plot_information_decay,
+    plot_price_of_parallelism,
+    plot_smooth_corruption,
+    plot_marginal_trap_steps,
+    plot_marginal_trap_toy,
+
+
 report: "report/workflow.rst"
 
 

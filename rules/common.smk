@@ -9,6 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
 from discreteness.checked import once
+from discreteness.cluster import check_none_left
+from discreteness.dates import check_dates, content
 from discreteness.errors import InputError
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
@@ -53,6 +55,24 @@ MEASURED = [
 ]
 # What of a model's row decides how it is loaded
 LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
+
+
+if workflow.is_main_process:
+    own = [row["path"] for row in TABLES.datasets.values() if "path" in row]
+    own += [path for row in TABLES.models.values() if "path" in row for path in Path(row["path"]).glob("*.*")]
+    made = [path for path in Path("results").rglob("*") if "logs" not in path.parts]
+    try:
+        check_dates([*own, *made])
+    except InputError as error:
+        raise WorkflowError(str(error))
+
+
+onstart:
+    if workflow.non_local_exec and default_resource("gpu_partition"):
+        try:
+            check_none_left(Path.cwd())
+        except InputError as error:
+            raise WorkflowError(str(error))
 
 
 wildcard_constraints:
@@ -126,22 +146,80 @@ def parts(work, pattern, of=None):
     return files
 
 
+def default_resource(name):
+    """A default resource of the run's profile, as it stands there; None where there is none."""
+    return getattr((workflow.resource_settings.default_resources or {}).get(name), "raw", None)
+
+
+def on_cluster():
+    """Whether jobs run on other machines than the one that starts them; the same within such a job."""
+    return workflow.non_local_exec or workflow.remote_exec or default_resource("gpu_partition") is not None
+
+
 def model_gpus(model):
-    """GPUs a job with a model asks for: as many as its row says where there is one or the configuration says so."""
-    here = shutil.which("nvidia-smi") is not None
-    used = config["device"].startswith("cuda") or (config["device"] == "auto" and here)
+    """GPUs a job with a model asks for: as many as its row says, where the configuration says so, there is one, or
+    jobs go to a cluster: what its nodes have cannot be seen from here."""
+    if config["device"] == "auto":
+        used = on_cluster() or shutil.which("nvidia-smi") is not None
+    else:
+        used = config["device"].startswith("cuda")
     return MODEL_ROWS[model].get("gpus", 1) if used else 0
 
 
+def joins(input):
+    """Whether a job only puts shards together, for which it needs no model."""
+    return bool(input and input.get("parts"))
+
+
 def gpus(wildcards, input):
-    """GPUs a job asks for whose wildcard names the model; none where it only puts shards together."""
-    return 0 if input.get("parts") else model_gpus(wildcards.model)
+    """GPUs a job asks for whose wildcard names the model."""
+    return 0 if joins(input) else model_gpus(wildcards.model)
 
 
 @cache
-def model_memory(model):
-    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take."""
-    return 4000 + int(2000 * size_gb(MODEL_ROWS[model]))
+def model_size(model):
+    """Size of a model's weights, GB; asked once, as it may look at the model's files."""
+    return size_gb(MODEL_ROWS[model])
+
+
+def model_partition(model, input=()):
+    """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
+    name = "gpu_partition" if model_gpus(model) and not joins(input) else "slurm_partition"
+    return default_resource(name) or default_resource("slurm_partition")
+
+
+def partition(wildcards, input):
+    """The cluster's partition for a job whose wildcard names the model."""
+    return model_partition(wildcards.model, input)
+
+
+def model_memory(model, attempt):
+    """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take; doubled on retry."""
+    return 2 ** (attempt - 1) * (4000 + int(2000 * model_size(model)))
+
+
+def memory(wildcards, attempt):
+    """Memory of a job whose wildcard names the model, MB."""
+    return model_memory(wildcards.model, attempt)
+
+
+def model_runtime(minutes, model, attempt):
+    """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
+
+    At least four times as long as a job is meant to take.
+    """
+    longest = max(minutes, 4 * config["job_minutes"])
+    return 2 ** (attempt - 1) * int(longest * (1 + model_size(model) / 16))
+
+
+def runtime(minutes):
+    """Time limit of a job whose wildcard names the model; `minutes` with a small one."""
+    return lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt)
+
+
+def doubling(amount):
+    """Memory or time that is doubled on retry."""
+    return lambda wildcards, attempt: 2 ** (attempt - 1) * amount
 
 
 def asked(row, kind, name):
@@ -186,6 +264,18 @@ def dataset_file(wildcards):
     return row.get("path") or (
         f"results/downloads/datasets/{wildcards.dataset}/downloaded.json" if "repo" in row else []
     )
+
+
+def dataset_content(wildcards):
+    """What a data set's own file holds, so that another file with an old date is noticed."""
+    path = DATASET_ROWS[wildcards.dataset].get("path")
+    return content(path) if path else None
+
+
+def checkpoint_content(wildcards):
+    """What the files of a model's own folder hold."""
+    own = "path" in MODEL_ROWS[wildcards.model]
+    return {path: content(path) for path in checkpoint_files(wildcards)} if own else None
 
 
 def dataset_row(wildcards):

@@ -16,8 +16,9 @@ rule decode:
     threads: decoding_threads
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         decoder=decoder_row,
@@ -68,8 +69,9 @@ rule rescore:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=240,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(240),
     params:
         row=model_row(*LOADING),
         batch_tokens=DECODE["batch_tokens"],
@@ -116,9 +118,10 @@ rule judge:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
     threads: 1
     resources:
-        gpu=lambda wildcards, input: 0 if input.parts else model_gpus(DECODE["judge"]),
-        mem_mb=lambda wildcards: model_memory(DECODE["judge"]),
-        runtime=120,
+        gpu=lambda wildcards, input: 0 if joins(input) else model_gpus(DECODE["judge"]),
+        slurm_partition=lambda wildcards, input: model_partition(DECODE["judge"], input),
+        mem_mb=lambda wildcards, attempt: model_memory(DECODE["judge"], attempt),
+        runtime=lambda wildcards, attempt: model_runtime(120, DECODE["judge"], attempt),
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
@@ -140,10 +143,6 @@ use rule judge as judge_shard with:
         "results/logs/judge/{model}/{dataset}/{decoder}.{shard}.log",
     benchmark:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.{shard}.jsonl"
-    resources:
-        gpu=model_gpus(DECODE["judge"]) if DECODE["judge"] else 0,
-        mem_mb=model_memory(DECODE["judge"]) if DECODE["judge"] else 1000,
-        runtime=120,
     params:
         shard=shard("judge", DECODE["judge"]),
 

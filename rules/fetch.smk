@@ -59,6 +59,7 @@ rule prompts:
         runtime=10,
     params:
         row=dataset_row,
+        content=dataset_content,
         code=lambda wildcards: fingerprint("prompts.py", f"datasets.{DATASET_ROWS[wildcards.dataset]['kind']}"),
     script:
         "../workflow_scripts/prompts.py"
@@ -80,6 +81,7 @@ rule model:
     params:
         source=checkpoint_source,
         row=model_row("sha256", "language"),
+        content=checkpoint_content,
         code=fingerprint("model.py"),
     script:
         "../workflow_scripts/model.py"

@@ -12,8 +12,8 @@ rule language_price:
         "results/benchmarks/language_price/{model}.jsonl"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=doubling(3000),
+        runtime=doubling(30),
     params:
         row=model_row(*LOADING),
         language=language_name(LANGUAGE["dataset"]),

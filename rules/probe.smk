@@ -18,8 +18,9 @@ rule probe:
     threads: config["threads"]
     resources:
         gpu=gpus,
-        mem_mb=lambda wildcards: model_memory(wildcards.model),
-        runtime=60,
+        slurm_partition=partition,
+        mem_mb=memory,
+        runtime=runtime(60),
     params:
         row=model_row(*LOADING),
         probe=lambda wildcards: {**PROBE, "example": example(wildcards)},

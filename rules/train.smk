@@ -14,8 +14,8 @@ rule train_model:
         "results/benchmarks/train_model/{model}.jsonl"
     threads: training_threads
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=doubling(4000),
+        runtime=doubling(120),
     params:
         settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
         seed=config["seed"],

@@ -96,8 +96,8 @@ class Fault:
     """What goes wrong with the next `times` requests whose method and path match `pattern` (`GET .*config.json`).
 
     status: answer so, with `headers`. The others are of bodies, so a redirect to a large file passes: drop: close the
-    connection after so many bytes. stall: set once so many bytes are sent, then silence. change: what the body becomes
-    (and its announced length with it).
+    connection after so many bytes. slow: wait so many seconds after every 64 kB. change: what the body becomes (and its
+    announced length with it).
     """
 
     pattern: str
@@ -105,7 +105,7 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     drop: int | None = None
-    stall: tuple[int, threading.Event] | None = None
+    slow: float | None = None
     change: Callable[[bytes], bytes] | None = None
 
 
@@ -323,11 +323,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.drop is not None:
             self.wfile.write(content[: fault.drop])
             self.close_connection = True
-        elif fault and fault.stall:
-            self.wfile.write(content[: fault.stall[0]])
-            self.wfile.flush()
-            fault.stall[1].set()
-            self.hub._closing.wait()
-            self.close_connection = True
+        elif fault and fault.slow is not None:
+            for at in range(0, len(content), 65536):
+                self.wfile.write(content[at : at + 65536])
+                self.hub._closing.wait(fault.slow)
         else:
             self.wfile.write(content)

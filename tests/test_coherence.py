@@ -12,7 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discreteness import coherence
+from discreteness.coherence import answers as answers_
+from discreteness.coherence import judge as judge_
+from discreteness.coherence import rescoring as rescoring_
+from discreteness.coherence import summaries as summaries_
+from discreteness.coherence import text as text_
 from discreteness.coherence.rescoring import DISOWNED_COLUMNS, REGRET_COLUMNS
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
@@ -56,7 +60,7 @@ def one_step(string, prompt_id="p", logprobs=None):
 
 
 def toy_regret(table, **options):
-    return coherence.regret(oracle(JOINT), table, {"p": [HE]}, 100, **options)
+    return rescoring_.regret(oracle(JOINT), table, {"p": [HE]}, 100, **options)
 
 
 def test_regret_of_the_toy_in_one_step():
@@ -97,13 +101,13 @@ def test_expected_regret_over_what_one_step_samples():
     """Weighted by 1/8 each, the eight strings' mean regret, summed up independently from the table of strings."""
     tables = [one_step(string, f"p{i}") for i, string in enumerate(STRINGS)]
     prompts = {f"p{i}": [HE] for i in range(8)}
-    found = coherence.regret(oracle(JOINT), pd.concat(tables), prompts, 7)
+    found = rescoring_.regret(oracle(JOINT), pd.concat(tables), prompts, 7)
     expected = 0.0
     for string, probability in JOINT.items():
         for i in range(3):
             rivals = sum(p for s, p in JOINT.items() if all(s[j] == string[j] for j in range(3) if j != i))
             expected += (HALF - math.log(probability / rivals)) / 24
-    summary = coherence.mean_regret(found, seed=0)
+    summary = summaries_.mean_regret(found, seed=0)
     assert summary["value"] == pytest.approx(expected, abs=1e-5) and summary["prompts"] == 8
     assert summary["low"] < expected < summary["high"]
 
@@ -118,7 +122,7 @@ def test_tokens_revealed_alone_cost_nothing_and_have_no_regret():
         ("p", 1, [HE, LIKES], [1, 0], [-1.0, math.nan]),
         ("p", 2, [EOS] * 2, [0, 0], [0, 0]),
     )
-    found = coherence.regret(MockDenoiser(TOY, never), table, {"p": []}, 100)
+    found = rescoring_.regret(MockDenoiser(TOY, never), table, {"p": []}, 100)
     assert found["regret"].tolist() == [0, 0, 0]
     assert found["logprob_given_step"].tolist()[:2] == [-3, -1]
     assert found[["sample", "position", "step"]].to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
@@ -127,8 +131,8 @@ def test_tokens_revealed_alone_cost_nothing_and_have_no_regret():
 def test_unknown_logprobs_stay_unknown():
     found = toy_regret(one_step((WE, LIKES, TENNIS), logprobs=[HALF, math.nan, HALF]))
     assert found["regret"].isna().tolist() == [False, True, False]
-    assert coherence.mean_regret(found, 0)["value"] == pytest.approx(0, abs=1e-5)
-    assert coherence.regret_by_step(found, 0)["tokens"].tolist() == [2]
+    assert summaries_.mean_regret(found, 0)["value"] == pytest.approx(0, abs=1e-5)
+    assert summaries_.regret_by_step(found, 0)["tokens"].tolist() == [2]
 
 
 def test_end_tokens_are_shown_but_scored_only_on_request():
@@ -140,14 +144,14 @@ def test_end_tokens_are_shown_but_scored_only_on_request():
 
     denoiser = MockDenoiser(TOY, record)
     table = decodings(("p", 0, [HE, EOS, WE, LIKES], [1, 1, 1, 2], [-1.0] * 4))
-    found = coherence.regret(denoiser, table, {"p": [PLAY]}, 100)
+    found = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100)
     assert shown == [([[PLAY, MASK, EOS, WE, MASK]], [[0, 1]])]
     assert found["position"].tolist() == [0] and found["step_size"].tolist() == [3]
     assert found["regret"][0] == pytest.approx(-1 + math.log(8))
-    found = coherence.regret(denoiser, table, {"p": [PLAY]}, 100, whole_span=True)
+    found = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100, whole_span=True)
     assert found["position"].tolist() == [0, 1, 2, 3] and found["regret"][3] == 0
     shown.clear()
-    found = coherence.disowned(denoiser, table, {"p": [PLAY]}, 100)
+    found = rescoring_.disowned(denoiser, table, {"p": [PLAY]}, 100)
     assert shown == [([[PLAY, MASK, EOS, WE, LIKES]], [[0, 1]])]
     assert list(found.columns) == DISOWNED_COLUMNS and len(found) == 1
 
@@ -156,25 +160,25 @@ def test_disowned_tokens_of_the_toy():
     """One token in three of `We likes tennis` has a leave-one-out probability below 0.01; none of a valid sentence."""
     prompts = {"bad": [HE], "good": [HE]}
     table = pd.concat([one_step((WE, LIKES, TENNIS), "bad"), one_step((HE, LIKES, APPLE), "good")])
-    found = coherence.disowned(oracle(JOINT), table, prompts, 5)
+    found = rescoring_.disowned(oracle(JOINT), table, prompts, 5)
     low = INVALID / (VALID + INVALID)
     assert low < 0.01
     assert np.allclose(np.exp(found["leave_one_out_logprob"]), [0.5, low, 0.5, *[1 - low] * 3], rtol=1e-5)
-    share = coherence.disowned_share(found, seed=0)
+    share = summaries_.disowned_share(found, seed=0)
     assert share["value"] == pytest.approx(1 / 6) and (share["low"], share["high"]) == (0, pytest.approx(1 / 3))
-    assert coherence.disowned_share(found, 0, below=0.6)["value"] == pytest.approx(1 / 2)
+    assert summaries_.disowned_share(found, 0, below=0.6)["value"] == pytest.approx(1 / 2)
 
 
 def test_without_answers_there_are_no_rows_and_no_numbers():
     table = decodings(("p", 0, [EOS, HE], [0, 0], [0, 0]))
-    regret = coherence.regret(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
-    disowned = coherence.disowned(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
+    regret = rescoring_.regret(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
+    disowned = rescoring_.disowned(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
     assert len(regret) == len(disowned) == 0
-    assert math.isnan(coherence.mean_regret(regret, 0)["value"])
-    assert math.isnan(coherence.disowned_share(disowned, 0)["value"])
-    assert len(coherence.regret_by_step(regret, 0)) == 0
-    assert len(coherence.worst_combinations(regret, table, TOY, 3)) == 0
-    assert len(coherence.regret(MockDenoiser(TOY, never), table[:0], {}, 100)) == 0
+    assert math.isnan(summaries_.mean_regret(regret, 0)["value"])
+    assert math.isnan(summaries_.disowned_share(disowned, 0)["value"])
+    assert len(summaries_.regret_by_step(regret, 0)) == 0
+    assert len(summaries_.worst_combinations(regret, table, TOY, 3)) == 0
+    assert len(rescoring_.regret(MockDenoiser(TOY, never), table[:0], {}, 100)) == 0
 
 
 @pytest.mark.parametrize(
@@ -197,20 +201,20 @@ def test_input_errors_come_before_any_forward_pass(change, message):
     prompts, queries = change.pop("prompts", {"p": [HE]}), change.pop("max_queries", None)
     table = table.drop(columns=change.pop("drop", [])).assign(**change)
     with pytest.raises(InputError, match=message) as error:
-        coherence.regret(denoiser, table, prompts, 100, max_queries=queries)
+        rescoring_.regret(denoiser, table, prompts, 100, max_queries=queries)
     assert "\n" not in str(error.value)
 
 
 def test_an_answer_comes_once():
     table = pd.concat([one_step((HE, LIKES, APPLE))] * 2)
     with pytest.raises(InputError, match="prompt p, sample 0 comes more than once"):
-        coherence.disowned(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
+        rescoring_.disowned(MockDenoiser(TOY, never), table, {"p": [HE]}, 100)
 
 
 def test_non_finite_logits_name_the_prompts():
     denoiser = MockDenoiser(TOY, lambda ids, queries: torch.full((len(queries), 8), math.nan))
     with pytest.raises(InputError, match=r"non-finite logits at row 0, position 1, rows being answers to prompts p$"):
-        coherence.disowned(denoiser, one_step((HE, LIKES)), {"p": [HE]}, 100)
+        rescoring_.disowned(denoiser, one_step((HE, LIKES)), {"p": [HE]}, 100)
 
 
 # Four words, the end token 4, the mask 5; predictions depend on every token shown, on its place and on the query.
@@ -253,7 +257,7 @@ def test_neither_batches_nor_the_order_of_answers_change_anything(seed, batch_to
     options = {"max_queries": max_queries, "seed": seed}
     more = {"recompute": flags[0], "whole_span": flags[1]}
     shuffled = table.iloc[list(order)]
-    for measure, extra in ((coherence.regret, more), (coherence.disowned, {})):
+    for measure, extra in ((rescoring_.regret, more), (rescoring_.disowned, {})):
         one = measure(scrambled_denoiser(), table, prompts, 10**6, **options, **extra)
         other = measure(scrambled_denoiser(), shuffled, prompts, batch_tokens, **options, **extra)
         pd.testing.assert_frame_equal(sort(one), sort(other), check_dtype=False, rtol=1e-6)
@@ -265,7 +269,7 @@ def test_every_state_shows_exactly_what_the_definition_says(seed):
     """Against a plain loop: one answer, one token, one call at a time."""
     table, prompts = random_decodings(seed)
     denoiser = scrambled_denoiser()
-    found = coherence.regret(denoiser, table, prompts, 50, whole_span=True, recompute=True)
+    found = rescoring_.regret(denoiser, table, prompts, 50, whole_span=True, recompute=True)
     expected = []
     for row in table.itertuples():
         ids, steps, start = np.array(row.token_ids), np.array(row.revealed_at), len(prompts[row.prompt_id])
@@ -282,12 +286,12 @@ def test_every_state_shows_exactly_what_the_definition_says(seed):
 
 def test_a_subsample_is_part_of_the_whole_and_weighted():
     table, prompts = random_decodings(3, answers=8, span=12)
-    everything = coherence.regret(scrambled_denoiser(), table, prompts, 100)
+    everything = rescoring_.regret(scrambled_denoiser(), table, prompts, 100)
     keys = ["prompt_id", "sample", "position"]
     previous = None
     for limit in (2, 4, 100):
         denoiser = scrambled_denoiser()
-        part = coherence.regret(denoiser, table, prompts, 1, max_queries=limit, seed=1)
+        part = rescoring_.regret(denoiser, table, prompts, 1, max_queries=limit, seed=1)
         shared = part[part["step_size"] > 1]
         assert denoiser.calls == len(shared) and shared.groupby(keys[:2]).size().max() <= limit
         both = part.merge(everything, on=keys, suffixes=("", "_all"))
@@ -303,10 +307,10 @@ def test_subsampled_means_are_unbiased():
     """Over all subsamples of 2 of 6 tokens, drawn with 600 seeds, the weighted mean is the mean of all."""
     table, prompts = random_decodings(3, answers=1, span=12)
     table = decodings(("p0", 0, [0, 1, 2, 3, 0, 1, 2], [0, 0, 1, 1, 1, 1, 2], [-1.0, -4, -2, -2, -9, -1, -1]))
-    full = coherence.regret(scrambled_denoiser(), table, prompts, 100)
+    full = rescoring_.regret(scrambled_denoiser(), table, prompts, 100)
     means, drawn = [], Counter()
     for seed in range(600):
-        part = coherence.regret(scrambled_denoiser(), table, prompts, 100, max_queries=2, seed=seed)
+        part = rescoring_.regret(scrambled_denoiser(), table, prompts, 100, max_queries=2, seed=seed)
         means.append((part["weight"] * part["regret"]).sum() / 7)
         drawn.update(part["position"])
     error = np.std(means) / math.sqrt(len(means))
@@ -320,82 +324,82 @@ def test_a_network_scores_alike_whatever_the_padding():
     prompts = {f"p{i}": draw.integers(0, 400, length).tolist() for i, length in enumerate((3, 4, 17))}
     rows = [(id_, 0, draw.integers(0, 400, 5).tolist(), [0, 0, 1, 1, 2], [-1.0] * 5) for id_ in prompts]
     options = {"whole_span": True, "recompute": True}
-    together = coherence.regret(denoiser, decodings(*rows), prompts, 10**4, **options)
-    alone = coherence.regret(denoiser, decodings(*rows), prompts, 1, **options)
+    together = rescoring_.regret(denoiser, decodings(*rows), prompts, 10**4, **options)
+    alone = rescoring_.regret(denoiser, decodings(*rows), prompts, 1, **options)
     for column in ("logprob_at_reveal", "logprob_given_step"):
         assert np.allclose(together[column], alone[column], atol=1e-5)
     assert together["regret"].abs().max() > 1e-3
 
 
 def test_where_an_answer_ends():
-    assert coherence.answer_length([1, 2, 9, 3], [9, 8]) == 2
-    assert coherence.answer_length([1, 8, 9], (9, 8)) == 1
-    assert coherence.answer_length([1, 2], [9]) == 2
-    assert coherence.answer_length(np.array([9]), [9]) == coherence.answer_length([], [9]) == 0
+    assert answers_.answer_length([1, 2, 9, 3], [9, 8]) == 2
+    assert answers_.answer_length([1, 8, 9], (9, 8)) == 1
+    assert answers_.answer_length([1, 2], [9]) == 2
+    assert answers_.answer_length(np.array([9]), [9]) == answers_.answer_length([], [9]) == 0
 
 
 def test_empty_answers():
     denoiser = MockDenoiser(["a", " ", "\n"], never)
-    blank = coherence.blank_ids(denoiser)
+    blank = answers_.blank_ids(denoiser)
     assert blank == {1, 2, 3, 4}
-    assert coherence.is_empty([3, 0], denoiser.eos_ids) and coherence.is_empty([], denoiser.eos_ids)
-    assert not coherence.is_empty([1, 3], denoiser.eos_ids) and coherence.is_empty([1, 2, 4, 3, 0], [3], blank)
-    assert not coherence.is_empty([1, 0], denoiser.eos_ids, blank)
+    assert answers_.is_empty([3, 0], denoiser.eos_ids) and answers_.is_empty([], denoiser.eos_ids)
+    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], blank)
+    assert not answers_.is_empty([1, 0], denoiser.eos_ids, blank)
 
 
 def test_text_statistics_by_hand():
     text = "the brain brain moves the cells the brain".split()
-    assert coherence.adjacent_duplicates(text) == 1 / 7
-    assert coherence.distinct_n([text], 1) == 4 / 8
-    assert coherence.seq_rep_n(text, 2) == 1 - 6 / 7  # only `the brain` comes twice
-    assert coherence.seq_rep_n(text, 4) == 0
+    assert text_.adjacent_duplicates(text) == 1 / 7
+    assert text_.distinct_n([text], 1) == 4 / 8
+    assert text_.seq_rep_n(text, 2) == 1 - 6 / 7  # only `the brain` comes twice
+    assert text_.seq_rep_n(text, 4) == 0
     counts = [3, 3, 1, 1]
-    assert coherence.unigram_entropy(text) == pytest.approx(-sum(c / 8 * math.log(c / 8) for c in counts))
-    seen = coherence.bigrams([["the", "brain"], ["the", "cells", "the"]])
+    assert text_.unigram_entropy(text) == pytest.approx(-sum(c / 8 * math.log(c / 8) for c in counts))
+    seen = text_.bigrams([["the", "brain"], ["the", "cells", "the"]])
     assert seen == {("the", "brain"), ("the", "cells"), ("cells", "the")}
-    assert coherence.unseen_bigrams(text, seen) == 3 / 7  # brain brain, brain moves, moves the
-    assert coherence.unseen_bigrams(text, Counter(zip(text, text[1:], strict=False))) == 0
-    assert list(coherence.text_statistics(text)) == [
+    assert text_.unseen_bigrams(text, seen) == 3 / 7  # brain brain, brain moves, moves the
+    assert text_.unseen_bigrams(text, Counter(zip(text, text[1:], strict=False))) == 0
+    assert list(text_.text_statistics(text)) == [
         *("adjacent_duplicates", "seq_rep_4", "distinct_1", "distinct_2", "unigram_entropy")
     ]
-    assert coherence.text_statistics(np.array([1, 1, 2]), seen=seen)["unseen_bigrams"] == 1
+    assert text_.text_statistics(np.array([1, 1, 2]), seen=seen)["unseen_bigrams"] == 1
 
 
 def test_excluded_tokens_are_no_stutter():
     space, word = 0, 7
-    assert coherence.adjacent_duplicates([word, word, space, space, space, 8]) == 3 / 5
-    assert coherence.adjacent_duplicates([word, word, space, space, space, 8], {space}) == 1
-    assert math.isnan(coherence.adjacent_duplicates([space, space], {space}))
+    assert text_.adjacent_duplicates([word, word, space, space, space, 8]) == 3 / 5
+    assert text_.adjacent_duplicates([word, word, space, space, space, 8], {space}) == 1
+    assert math.isnan(text_.adjacent_duplicates([space, space], {space}))
 
 
 def test_nothing_to_count_is_not_zero():
     for text in ([], ["one"]):
-        values = coherence.text_statistics(text, seen=set())
+        values = text_.text_statistics(text, seen=set())
         assert all(math.isnan(values[name]) for name in ("adjacent_duplicates", "seq_rep_4", "unseen_bigrams"))
-    assert math.isnan(coherence.unigram_entropy([])) and coherence.unigram_entropy(["one"]) == 0
-    assert coherence.distinct_n([["one"], []], 1) == 1
+    assert math.isnan(text_.unigram_entropy([])) and text_.unigram_entropy(["one"]) == 0
+    assert text_.distinct_n([["one"], []], 1) == 1
     with pytest.raises(ValueError, match="length 0"):
-        coherence.seq_rep_n(["one"], 0)
+        text_.seq_rep_n(["one"], 0)
 
 
 def test_words():
-    assert coherence.words("The cat's toy, isn’t IT?\n") == ["the", "cat's", "toy", ",", "isn’t", "it", "?"]
-    assert coherence.words(" \n") == []
+    assert text_.words("The cat's toy, isn’t IT?\n") == ["the", "cat's", "toy", ",", "isn’t", "it", "?"]
+    assert text_.words(" \n") == []
 
 
 @given(st.lists(st.integers(0, 4), min_size=5, max_size=40), st.randoms())
 def test_statistics_stay_in_their_bounds(sequence, random):
-    values = coherence.text_statistics(sequence, seen={(0, 1), (2, 2)})
+    values = text_.text_statistics(sequence, seen={(0, 1), (2, 2)})
     entropy = values.pop("unigram_entropy")
     assert 0 <= entropy <= math.log(min(5, len(sequence))) + 1e-12
     assert all(0 <= value <= 1 for value in values.values())
-    renamed = coherence.text_statistics([f"w{token}" for token in sequence])
+    renamed = text_.text_statistics([f"w{token}" for token in sequence])
     assert all(renamed[name] == value for name, value in values.items() if name != "unseen_bigrams")
-    assert coherence.unseen_bigrams(sequence, coherence.bigrams([sequence])) == 0
+    assert text_.unseen_bigrams(sequence, text_.bigrams([sequence])) == 0
     shuffled = random.sample(sequence, len(sequence))
-    assert coherence.unigram_entropy(shuffled) == pytest.approx(entropy)
-    twice = coherence.seq_rep_n(sequence + sequence, 1)
-    assert twice == pytest.approx(1 - (1 - coherence.seq_rep_n(sequence, 1)) / 2)
+    assert text_.unigram_entropy(shuffled) == pytest.approx(entropy)
+    twice = text_.seq_rep_n(sequence + sequence, 1)
+    assert twice == pytest.approx(1 - (1 - text_.seq_rep_n(sequence, 1)) / 2)
 
 
 TRANSITIONS = {0: [0.5, 0.25, 0.25], 1: [0.1, 0.8, 0.1], 2: [0.25, 0.5, 0.25]}  # p(next | token), of words a b c
@@ -413,34 +417,34 @@ def judge(context_length=50):
 
 
 def test_generative_perplexity_by_hand():
-    found = coherence.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
+    found = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
     assert found["judge_tokens"].tolist() == [2, 4, 1]  # nothing stands before the last answer's first token
     expected = [(0.25 * 0.1) ** (-1 / 2), 1 / 0.8, 2]
     assert np.allclose(found["perplexity"], expected, rtol=1e-5)
     assert np.allclose(found["judge_nll"], found["judge_tokens"] * np.log(expected), rtol=1e-5)
     assert np.allclose(found["judge_entropy"], [math.log(2), 0, 0])
-    one = coherence.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
+    one = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
     pd.testing.assert_frame_equal(found, one)
     total = found["judge_nll"][:2].sum()
-    pooled = coherence.perplexity(found[:2], ["p", "q"], seed=0)
+    pooled = summaries_.perplexity(found[:2], ["p", "q"], seed=0)
     assert pooled["value"] == pytest.approx(math.exp(total / 6)) and pooled["prompts"] == 2
     assert pooled["entropy"] == pytest.approx(math.log(2) / 2)
 
 
 def test_empty_answers_have_no_perplexity_and_are_counted():
-    found = coherence.generative_perplexity(judge(), ["a"] * 3, ["", " \n", "b"], 100)
+    found = judge_.generative_perplexity(judge(), ["a"] * 3, ["", " \n", "b"], 100)
     assert found["judge_tokens"].tolist() == [0, 0, 1] and found["perplexity"].isna().tolist() == [True, True, False]
-    pooled = coherence.perplexity(found, ["p", "q", "r"], seed=0)
+    pooled = summaries_.perplexity(found, ["p", "q", "r"], seed=0)
     assert pooled["empty"] == 2 and pooled["value"] == pytest.approx(4, rel=1e-5)
-    nothing = coherence.perplexity(found[:2], ["p", "q"], seed=0)
+    nothing = summaries_.perplexity(found[:2], ["p", "q"], seed=0)
     assert nothing["empty"] == 2 and math.isnan(nothing["value"]) and math.isnan(nothing["entropy"])
 
 
 def test_who_may_judge():
     with pytest.raises(InputError, match="its corruption is 'mask'"):
-        coherence.generative_perplexity(MockDenoiser(TOY, never), ["He"], ["likes"], 100)
+        judge_.generative_perplexity(MockDenoiser(TOY, never), ["He"], ["likes"], 100)
     with pytest.raises(InputError, match="answer 1 and its prompt have 4 of the judge's tokens, .* context of 3"):
-        coherence.generative_perplexity(judge(3), ["a", "a b"], ["b", "b c"], 100)
+        judge_.generative_perplexity(judge(3), ["a", "a b"], ["b", "b c"], 100)
 
 
 def test_differences_from_the_reference():
@@ -449,17 +453,17 @@ def test_differences_from_the_reference():
         columns=["prompt_id", "sample", "sequence"],
     )
     references = {"p": [1, 2, 3, 4, 4, 4], "q": [1, 2], "r": [5, 5, 6]}
-    found = coherence.against_reference(answers, references, 4)
+    found = summaries_.against_reference(answers, references, 4)
     duplicates = found[found["statistic"] == "adjacent_duplicates"]
     assert np.allclose(duplicates["answer"], [1 / 3, 0, math.nan, 1], equal_nan=True)
     assert np.allclose(duplicates["reference"], [0, 0, 0, 1 / 2])  # p is cut before it repeats its 4
     assert np.allclose(duplicates["difference"], [1 / 3, 0, math.nan, 1 / 2], equal_nan=True)
-    summary = coherence.summarise(found, seed=0).set_index("statistic").loc["adjacent_duplicates"]
+    summary = summaries_.summarise(found, seed=0).set_index("statistic").loc["adjacent_duplicates"]
     assert summary["prompts"] == 2  # the empty answer says nothing
     assert summary["difference"] == pytest.approx((1 / 6 + 1 / 2) / 2)
     assert summary["answer"] == pytest.approx((1 / 6 + 1) / 2) and summary["reference"] == pytest.approx(1 / 4)
     assert (summary["low"], summary["high"]) == (pytest.approx(1 / 6), pytest.approx(1 / 2))
-    cut = coherence.against_reference(answers, references, 4, same_length=True)
+    cut = summaries_.against_reference(answers, references, 4, same_length=True)
     assert cut[cut["statistic"] == "adjacent_duplicates"]["reference"].tolist()[3] == 1
 
 
@@ -467,17 +471,17 @@ def test_references_are_no_different_from_themselves():
     draw = np.random.default_rng(0)
     references = {f"p{i}": draw.integers(0, 5, 20).tolist() for i in range(5)}
     answers = pd.DataFrame({"prompt_id": list(references), "sample": 0, "sequence": list(references.values())})
-    summary = coherence.summarise(coherence.against_reference(answers, references, 20, seen={(0, 1)}), seed=0)
+    summary = summaries_.summarise(summaries_.against_reference(answers, references, 20, seen={(0, 1)}), seed=0)
     assert len(summary) == 6 and (summary[["difference", "low", "high"]] == 0).all(axis=None)
 
 
 def test_reference_errors():
     answers = pd.DataFrame({"prompt_id": ["p"], "sample": [0], "sequence": [[1, 2]]})
     with pytest.raises(InputError, match="prompt p has no reference answer"):
-        coherence.against_reference(answers, {}, 4)
+        summaries_.against_reference(answers, {}, 4)
     with pytest.raises(InputError, match=r"prompt p, sample 0 is longer \(2\) than 1"):
-        coherence.against_reference(answers, {"p": [1]}, 1)
-    nothing = coherence.summarise(coherence.against_reference(answers[:0], {}, 4), seed=0)
+        summaries_.against_reference(answers, {"p": [1]}, 1)
+    nothing = summaries_.summarise(summaries_.against_reference(answers[:0], {}, 4), seed=0)
     assert len(nothing) == 0
 
 
@@ -491,13 +495,13 @@ def test_means_by_step():
         *[("p", 0, 0, 0, 2, 2.0, 1.0), ("p", 0, 1, 1, 2, 1.0, 3.0)],
         *[("q", 0, 0, 0, 2, 1.0, 4.0), ("q", 0, 1, 2, 1, 1.0, 0.0)],
     )
-    found = coherence.regret_by_step(table, seed=0)
+    found = summaries_.regret_by_step(table, seed=0)
     assert found["step"].tolist() == [0, 1, 2] and found["regret"].tolist() == [2, 3, 0]
     assert found["tokens"].tolist() == [2, 1, 1] and found["prompts"].tolist() == [2, 1, 1]
     assert found["low"].tolist() == [1, 3, 0] and found["high"].tolist() == [4, 3, 0]
-    by_size = coherence.regret_by_step(table, seed=0, level="step_size")
+    by_size = summaries_.regret_by_step(table, seed=0, level="step_size")
     assert by_size["step_size"].tolist() == [1, 2] and by_size["regret"].tolist() == [0, 9 / 4]
-    assert coherence.mean_regret(table, 0)["value"] == pytest.approx(9 / 5)
+    assert summaries_.mean_regret(table, 0)["value"] == pytest.approx(9 / 5)
 
 
 def test_worst_combinations():
@@ -512,9 +516,11 @@ def test_worst_combinations():
         *[("p", 0, 1, 1, 2, 1.0, 2.0), ("p", 0, 2, 1, 2, 1.0, 7.0), ("p", 1, 4, 0, 5, 1.0, 6.0)],
         *[("q", 0, 2, 1, 2, 1.0, 3.0), ("q", 0, 1, 1, 2, 1.0, math.nan), ("r", 0, 0, 0, 1, 1.0, 0.0)],
     )
-    found = coherence.worst_combinations(table, answers, texts, k=3)
+    found = summaries_.worst_combinations(table, answers, texts, k=3)
     assert found["prompt_id"].tolist() == ["p", "q"] and found["regret"].tolist() == [7, 3]
     assert found["text"].tolist() == ["The [cats] [[sits]] _ _", "cats[\\n] [[sits]]"]
     assert found["token"].tolist() == [" sits", " sits"]
-    assert coherence.worst_combinations(table.sample(frac=1, random_state=1), answers, texts, 3).equals(found)
-    assert coherence.worst_combinations(table, answers, texts, k=1, context=1)["text"].tolist() == ["[cats] [[sits]] _"]
+    assert summaries_.worst_combinations(table.sample(frac=1, random_state=1), answers, texts, 3).equals(found)
+    assert summaries_.worst_combinations(table, answers, texts, k=1, context=1)["text"].tolist() == [
+        "[cats] [[sits]] _"
+    ]

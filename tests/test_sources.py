@@ -1,5 +1,6 @@
 """The inputs a rule declares for its code are the modules that its script really imports."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,38 +12,53 @@ from discreteness.sources import SCRIPTS, sources
 ROOT = SCRIPTS.parent
 NAMED = {"probe.py": ["denoisers.llada"], "prompts.py": ["datasets.docs"]}
 
+# For every script, in a process of its own that starts with the foreign packages loaded: its modules of the project
 LIST = """
-import ast, importlib.util, sys
-for node in ast.walk(ast.parse(open({script!r}).read())):
-    if isinstance(node, ast.ImportFrom):
-        importlib.import_module(node.module)
-        for alias in node.names:
-            if importlib.util.find_spec(node.module).submodule_search_locations is not None:
-                name = node.module + "." + alias.name
-                if importlib.util.find_spec(name):
-                    importlib.import_module(name)
-    elif isinstance(node, ast.Import):
-        for alias in node.names:
-            importlib.import_module(alias.name)
-for name in {named!r}:
-    importlib.import_module("discreteness." + name)
-for name, module in sorted(sys.modules.items()):
-    if name.split(".")[0] == "discreteness":
-        print(module.__file__)
+import ast, importlib, importlib.util, json, os, sys
+import matplotlib.pyplot, pandas, pyarrow.parquet, torch, transformers
+
+def modules(script, named):
+    for node in ast.walk(ast.parse(open(script).read())):
+        if isinstance(node, ast.ImportFrom):
+            importlib.import_module(node.module)
+            for alias in node.names:
+                if importlib.util.find_spec(node.module).submodule_search_locations is not None:
+                    name = node.module + "." + alias.name
+                    if importlib.util.find_spec(name):
+                        importlib.import_module(name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                importlib.import_module(alias.name)
+    for name in named:
+        importlib.import_module("discreteness." + name)
+    return [module.__file__ for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "discreteness"]
+
+for script, named in json.loads(sys.argv[1]).items():
+    child = os.fork()
+    if not child:
+        print(json.dumps([script, modules(script, named)]), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{script}: cannot be imported")
 """
 
 
+@pytest.fixture(scope="module")
+def imported():
+    """Script -> the project's modules that importing what it imports loads."""
+    scripts = {str(path): NAMED.get(path.name, []) for path in sorted(SCRIPTS.glob("*.py"))}
+    command = [sys.executable, "-c", LIST, json.dumps(scripts)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {Path(script).name: set(files) for script, files in map(json.loads, lines)}
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
-def test_declared_inputs_are_the_real_imports(script):
-    named = NAMED.get(script, [])
-    code = LIST.format(script=str(SCRIPTS / script), named=named)
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    imported = {Path(line).relative_to(ROOT).as_posix() for line in result.stdout.split()}
-    declared = set(sources(script, *named)) - {f"workflow_scripts/{script}"}
+def test_declared_inputs_are_the_real_imports(imported, script):
+    found = {Path(file).relative_to(ROOT).as_posix() for file in imported[script]}
+    declared = set(sources(script, *NAMED.get(script, []))) - {f"workflow_scripts/{script}"}
+    assert found <= declared
     # imports inside functions run later: they are declared, though a mere import of the module does not show them
-    lazy = declared - imported
-    assert imported <= declared
-    for path in lazy:
+    for path in declared - found:
         assert "denoisers" in path or "training" in path or "datasets" in path, path
 
 

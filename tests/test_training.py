@@ -21,15 +21,18 @@ from discreteness import training
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.llada import rename
 from discreteness.errors import InputError
-from discreteness.training import Network, train
+from discreteness.training import Network, state, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
 from discreteness.training.settings import parse
 from discreteness.training.start import closed_form
+from discreteness.training.state import Pace, State
 from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer
 
-PUBLISHED = Path(__file__).parent / "data" / "llada-8b-style" / "checkpoint"
-STEPS, EVERY = 23, 5
+HERE = Path(__file__).parent
+PUBLISHED = HERE / "data" / "llada-8b-style" / "checkpoint"
+STEPS = 23
+ALWAYS = Pace(seconds=0, share=math.inf)  # a state after every step
 SETTINGS = {
     "data": "made-up",  # a key of the row that training has no use for
     "vocab_size": 300,
@@ -46,7 +49,6 @@ SETTINGS = {
     "full_mask_share": 0.2,
     "prompt_dropout": 0.3,
     "text_share": 0.2,
-    "save_every": EVERY,
     "phases": [
         {"steps": 10, "spans": [2, 8], "batch_size": 4, "label_smoothing": 0.1},
         {"steps": STEPS - 10, "spans": [6, 16], "batch_size": 6},
@@ -165,34 +167,42 @@ def test_first_step_is_taken_from_the_closed_form_start(finished, tokenizer, cor
     assert finished[1]["losses"][0] == pytest.approx(first, abs=1e-4)
 
 
-def test_interrupted_training_ends_with_the_same_weights(finished, tmp_path, monkeypatch):
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that are taken, in their order."""
+    taken = []
+    monkeypatch.setattr(training, "draw", lambda *args: taken.append(args[-1]) or draw(*args))
+    return taken
+
+
+def test_interrupted_training_ends_with_the_same_weights(finished, steps, tmp_path, monkeypatch):
     folder, record, _ = finished
-    for at in (EVERY - 1, EVERY + 3, 2 * EVERY + 1):  # before any state, between two, right after one
+    for at in (1, 4, 12):  # before any state, then in both phases
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             interrupt(patch, at)
-            train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+            train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
         assert not (tmp_path / "out").exists()
-    steps = []
-    monkeypatch.setattr(training, "draw", lambda *args: steps.append(args[-1]) or draw(*args))
-    resumed = train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
-    assert steps == list(range(3 * EVERY, STEPS))  # 0 to 5, 5 to 15 and no further, and the rest
+    resumed = train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
+    assert steps == list(range(STEPS))  # nothing twice
     assert weights(tmp_path / "out") == weights(folder)
     assert forget_time(resumed) == forget_time(record)
+    assert not (tmp_path / "state").exists()
 
 
-def test_interrupted_while_saving(finished, tmp_path, monkeypatch):
+def test_interrupted_while_saving(finished, steps, tmp_path, monkeypatch):
     def save_file(tensors, path, metadata):
         original(tensors, path, metadata=metadata)
-        if json.loads(metadata["record"])["steps"] == 2 * EVERY:
+        if json.loads(metadata["record"])["steps"] == 10:
             Path(path).write_bytes(Path(path).read_bytes()[:1000])
             raise Interrupted
 
-    original = training.save_file
+    original = state.save_file
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(training, "save_file", save_file)
-        train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+        patch.setattr(state, "save_file", save_file)
+        train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["state.safetensors"]
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+    assert steps == [*range(10), *range(9, STEPS)]
     assert weights(tmp_path / "out") == weights(finished[0])
 
 
@@ -208,14 +218,14 @@ def slow(corpus, settings, seed, step):
 here.torch.set_num_threads(1)
 training.draw = slow
 folder = pathlib.Path(sys.argv[1])
-training.train(here.ROWS, here.SETTINGS, 1, folder / "out", folder / "state")
+training.train(here.ROWS, here.SETTINGS, 1, folder / "out", folder / "state", here.ALWAYS)
 """
 
 
-def test_killed_training_ends_with_the_same_weights(finished, tmp_path, monkeypatch):
+def test_killed_training_ends_with_the_same_weights(finished, steps, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", VICTIM, str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -226,31 +236,99 @@ def test_killed_training_ends_with_the_same_weights(finished, tmp_path, monkeypa
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL
-    steps = []
-    monkeypatch.setattr(training, "draw", lambda *args: steps.append(args[-1]) or draw(*args))
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
-    assert steps[0] in (EVERY, 2 * EVERY)
+    assert 0 < steps[0] <= 12
     assert weights(tmp_path / "out") == weights(finished[0])
 
 
-def test_finished_training_is_only_written_again(finished, tmp_path, monkeypatch):
-    settings = {**SETTINGS, "save_every": STEPS}
-    first = train(ROWS, settings, 1, tmp_path / "out", tmp_path / "state")
-    monkeypatch.setattr(training, "draw", None)
-    assert train(ROWS, settings, 1, tmp_path / "again", tmp_path / "state") == first
-    assert weights(tmp_path / "again") == weights(tmp_path / "out") == weights(finished[0])
+def test_interrupted_while_writing_the_result(finished, steps, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt(patch, 1, "write_json")
+        train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
+    train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+    assert steps == list(range(STEPS))
+    assert weights(tmp_path / "out") == weights(finished[0])
 
 
-@pytest.mark.parametrize("changed", ["settings", "seed", "rows"])
-def test_a_state_of_another_training_is_ignored(finished, tmp_path, monkeypatch, changed):
+def saved_by(rows, settings, seed, folder, monkeypatch) -> Path:
+    """The state that a training interrupted in its eighth step leaves."""
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt(patch, 8)
+        train(rows, settings, seed, folder / "out", folder / "state", ALWAYS)
+    return folder / "state" / "state.safetensors"
+
+
+@pytest.mark.parametrize("changed", ["settings", "seed", "rows", "threads"])
+def test_a_state_of_another_training_is_ignored(finished, steps, tmp_path, monkeypatch, caplog, changed):
     rows = ROWS.iloc[::-1].reset_index(drop=True) if changed == "rows" else ROWS
     settings = {**SETTINGS, "learning_rate": 0.02} if changed == "settings" else SETTINGS
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        interrupt(patch, EVERY + 2)
-        train(rows, settings, 2 if changed == "seed" else 1, tmp_path / "out", tmp_path / "state")
-    assert (tmp_path / "state" / "state.safetensors").exists()
-    train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+    with monkeypatch.context() as patch:
+        if changed == "threads":
+            patch.setattr(torch, "get_num_threads", lambda: 2)
+        assert saved_by(rows, settings, 2 if changed == "seed" else 1, tmp_path, monkeypatch).exists()
+    steps.clear()
+    with caplog.at_level("INFO", "discreteness"):
+        train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+    assert "is of another training; starting afresh" in caplog.text
+    assert steps == list(range(STEPS))
     assert weights(tmp_path / "out") == weights(finished[0])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def without_header(path):
+    state.save_file(load_file(path), path)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, empty, without_header])
+def test_a_damaged_state_is_one_line_and_a_fresh_start(finished, steps, tmp_path, monkeypatch, caplog, damage):
+    damage(saved_by(ROWS, SETTINGS, 1, tmp_path, monkeypatch))
+    steps.clear(), caplog.clear()
+    train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "state.safetensors cannot be read" in said and "\n" not in said
+    assert steps == list(range(STEPS))
+    assert weights(tmp_path / "out") == weights(finished[0])
+
+
+@pytest.mark.parametrize(
+    ("pace", "cost", "due"),
+    [
+        (Pace(30, 0.01), 0.1, [30, 60, 90, 120]),  # cheap to save: every 30 s
+        (Pace(30, 0.01), 0.9, [30, 120]),  # a hundred times what saving takes
+        (ALWAYS, 0.9, [*range(1, 121)]),
+    ],
+)
+def test_pace(tmp_path, monkeypatch, network, pace, cost, due):
+    """On a clock that only moves as said here: steps of a second, and what saving takes."""
+    now, saved = 0.0, []
+    monkeypatch.setattr(state.time, "monotonic", lambda: now)
+
+    def save_file(tensors, path, metadata):
+        nonlocal now
+        now += cost
+        Path(path).touch()
+
+    monkeypatch.setattr(state, "save_file", save_file)
+    kept = State(tmp_path, "", pace)
+    for second in range(1, 121):
+        now += 1
+        if kept.due():
+            saved.append(second)
+            kept.save(network, torch.optim.AdamW(network.parameters()), {})
+    assert saved == due
 
 
 # ---- what is refused

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
-from discreteness.coherence import generative_perplexity
+from discreteness.coherence.judge import generative_perplexity
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, use_threads

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline, token_classes  # noqa: F401
-from discreteness.coherence import rescore, worst_combinations
+from discreteness.coherence.rescoring import rescore
+from discreteness.coherence.summaries import worst_combinations
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_csv, write_table
 from discreteness.jobs import job, use_threads

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
@@ -32,7 +32,7 @@ from huggingface_hub.utils.sha import git_hash
 
 from discreteness.checkpoint_folder import TEXT_FILES, sha256
 from discreteness.errors import InputError
-from discreteness.io import atomic, write_json
+from discreteness.io import atomic, full_disk, put, write_json
 
 RECORD = "downloaded.json"
 DATA = "train.jsonl"
@@ -85,7 +85,7 @@ def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
     """Download the files of a repository that are used into `folder` and record them there in `downloaded.json`.
 
     kind: `model` (the text files that a loader reads and *.safetensors, of the top level only) or `dataset`
-    (train.jsonl, through the `datasets` library, written as UTF-8). revision: a commit, branch or tag, None for the
+    (train.jsonl, read with the `datasets` library, written as UTF-8). revision: a commit, branch or tag, None for the
     newest; it is resolved once and every file is of that commit. Files that are there and right are kept, unfinished
     ones go on, wrong ones and those of another revision are removed. The token is the one of HF_TOKEN or of the hub's
     own login. Returns the record: repo, revision (40 hex), sha256 (file name -> hash of the file in `folder`).
@@ -101,7 +101,8 @@ def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
     if kind == "dataset":
-        _check_disk(repo, DATA_COPIES * files[0].size, folder)
+        copy = _data_copy(files[0], folder)
+        _check_disk(repo, DATA_COPIES * files[0].size - _size(copy) - _size(files[0].part(copy.parent)), folder)
         with _explained(repo, kind, revision):
             _fetch_data(repo, info.sha, files[0], folder)
     else:
@@ -109,7 +110,7 @@ def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
         _check_disk(repo, sum(file.size - _size(file.part(folder)) for file in missing), folder)
         for file in missing:
             with _explained(repo, kind, revision):
-                _fetch(repo, info.sha, file, folder)
+                _fetch(repo, kind, info.sha, file, folder)
     # a model's large files have just been compared with the hub's hash; a data set is written anew
     stated = {file.name: file.sha256 for file in files if kind == "model"}
     hashes = {file.name: stated.get(file.name) or sha256(folder / file.name) for file in files}
@@ -170,14 +171,14 @@ def _check_disk(repo: str, needed: int, folder: Path) -> None:
         raise InputError(f"{folder}: {repo} needs {needed:,} bytes more, {free:,} are free")
 
 
-def _fetch(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
-    """Download one file of a model into `folder`, going on with what is there of it, and check it."""
+def _fetch(repo: str, kind: str, commit: str, file: RemoteFile, folder: Path) -> None:
+    """Download one file into `folder`, going on with what is there of it, and check it."""
     part = file.part(folder)
 
     def attempt() -> None:
         with part.open("ab") as target:
             http_get(
-                hf_hub_url(repo, file.name, revision=commit),
+                hf_hub_url(repo, file.name, repo_type=kind, revision=commit),
                 target,
                 resume_size=target.tell(),
                 # uncompressed, so that sizes and ranges count the file's own bytes
@@ -188,7 +189,7 @@ def _fetch(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
     if _size(part) < file.size or not part.exists():
         _retried(attempt)
     _check(repo, file, part)
-    part.replace(folder / file.name)
+    put(part, folder / file.name)
 
 
 def _check(repo: str, file: RemoteFile, path: Path) -> None:
@@ -198,41 +199,40 @@ def _check(repo: str, file: RemoteFile, path: Path) -> None:
         raise InputError(f"{repo}: the downloaded {file.name} {fault}; it was removed, run again to download it anew")
 
 
-def _fetch_data(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
-    """Download a data set with the `datasets` library and write its rows as JSON lines, without ASCII escapes.
+def _data_copy(file: RemoteFile, folder: Path) -> Path:
+    """Where a data set lies as it came until it is converted; named after the content, as an unfinished download."""
+    return folder / ".cache" / (file.sha256 or file.blob)[:16] / file.name
 
-    Only the data file is named, so that a loading script beside it is never looked at. The library's copies are kept
-    in `folder` and removed.
+
+def _fetch_data(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
+    """Download a data set, read it with the `datasets` library and write its rows as JSON lines, without ASCII escapes.
+
+    Only the data file is fetched, so that a loading script beside it is never looked at. The copies are kept in
+    `folder` until the rows are written.
     """
     import datasets  # takes seconds, and a model does without
 
-    cache = folder / ".cache"
-    shutil.rmtree(cache, ignore_errors=True)
+    copy, cache = _data_copy(file, folder), folder / ".cache"
     (folder / file.name).unlink(missing_ok=True)
-    options = {"split": "train", "cache_dir": str(cache / "datasets")}
+    for other in set(cache.glob("*")) - {copy.parent}:  # of another revision, or half converted
+        shutil.rmtree(other)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if copy.is_file() and file.fault(copy):
+        copy.unlink()
+    if not copy.is_file():
+        _fetch(repo, "dataset", commit, file, copy.parent)
     try:
-        with _hub_cache(cache / "hub"):
-            copy = _retried(lambda: hf_hub_download(repo, file.name, repo_type="dataset", revision=commit))
-            _check(repo, file, Path(copy).resolve())
-            data = f"hf://datasets/{repo}@{commit}/{file.name}"
-            rows = _retried(lambda: datasets.load_dataset("json", data_files=data, **options))
+        rows = datasets.load_dataset("json", data_files=str(copy), split="train", cache_dir=str(cache / "datasets"))
         with atomic(folder / file.name) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as target:
             target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     except (datasets.exceptions.DatasetBuildError, StopIteration, TypeError) as error:  # malformed, empty, not text
+        if any(map(full_disk, _causes(error))):
+            shutil.rmtree(cache / "datasets", ignore_errors=True)
+            raise InputError(f"{folder}: no disk space left to convert {file.name}; make room and run again") from None
+        shutil.rmtree(cache)
         reason = _short(error.__cause__ or error)
         raise InputError(f"{repo}: {file.name} cannot be read as JSON lines of text ({reason})") from None
-    finally:
-        shutil.rmtree(cache, ignore_errors=True)
-
-
-@contextmanager
-def _hub_cache(folder: Path) -> Iterator[None]:
-    """Let the hub's client keep its files in `folder`: `datasets` has no parameter for where it downloads to."""
-    before, constants.HF_HUB_CACHE = constants.HF_HUB_CACHE, str(folder)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_CACHE = before
+    shutil.rmtree(cache)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

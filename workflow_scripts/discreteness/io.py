@@ -1,7 +1,11 @@
 """Files: written whole or not at all, read with their columns checked."""
 
+import errno
+import fcntl
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,28 +18,90 @@ import pyarrow.parquet as pq
 from discreteness.columns import COLUMNS
 from discreteness.errors import InputError
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends well and disappears when it does not."""
+    """A temporary path that replaces `path` when the block ends well and disappears when it does not.
+
+    Raises InputError, one line, when there is no room or no right to write.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with hidden_folder(path) as folder:
+        temporary = folder / path.name
         yield temporary
-        # mkstemp makes private files; results follow the user's umask like any other file
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        put(temporary, path)
+
+
+@contextmanager
+def hidden_folder(path: str | Path) -> Iterator[Path]:
+    """A hidden folder beside `path` to write it in, removed with what libraries leave there.
+
+    Only a killed process leaves its folder behind; the next writer of the same path removes it. Raises InputError as
+    `atomic`.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(path)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise InputError(f"{path}: no disk space left; nothing was overwritten") from None
+        reason = full_disk(error) or error.strerror
+        raise InputError(f"{path}: cannot be written here ({reason}); nothing was overwritten") from None
+    lock = _locked(folder)
+    try:
+        yield folder
+    except Exception as error:
+        if reason := full_disk(error):
+            raise InputError(f"{path}: {reason}; nothing was overwritten") from None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def put(temporary: Path, path: Path) -> None:
+    """Give a finished file its name; its content is on the disk before, so a power cut does not leave an empty file."""
+    # some libraries make private files; results follow the user's umask like any other file
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def full_disk(error: BaseException) -> str | None:
+    """What to say where an error, of Python or of safetensors, means that there is no room; None where it does not."""
+    code = getattr(error, "errno", None)
+    if match := re.search(r"\(os error (\d+)\)", str(error)):
+        code = int(match[1])
+    return "no disk space left" if code in NO_SPACE else None
+
+
+def _locked(folder: Path) -> int | None:
+    """The handle of a folder, locked until it is closed or the process ends; None where that cannot be had."""
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # gone, held by its writer, or on a file system without locks
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove the temporary folders of killed writers of `path`: those that no living process holds locked."""
+    pattern = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    left = [entry.path for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
+    for folder in left:
+        if (lock := _locked(Path(folder))) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def write_json(value: dict, path: str | Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import metadata
 
 from discreteness.errors import InputError
-from discreteness.io import write_json
+from discreteness.io import full_disk, write_json
 
 LIBRARIES = (
     "torch",
@@ -27,9 +27,17 @@ LIBRARIES = (
 
 @contextmanager
 def job(log: str) -> Iterator[logging.Logger]:
-    """Log to `log` and to standard error; end with status 1 and one line, no traceback, on an InputError."""
-    os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
-    handlers = [logging.FileHandler(log, mode="w", encoding="utf-8"), logging.StreamHandler()]
+    """Log to `log` and to standard error; end with status 1 and one line, no traceback, on an InputError or full disk.
+
+    A log that cannot be written does not stop the work.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    try:
+        os.makedirs(os.path.dirname(log) or ".", exist_ok=True)
+        handlers.append(logging.FileHandler(log, mode="w", encoding="utf-8"))
+    except OSError as error:
+        sys.stderr.write(f"{log}: cannot be written ({error.strerror})\n")
+    logging.raiseExceptions = False  # a full disk would put a traceback behind every line
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
     logging.captureWarnings(True)
     logger = logging.getLogger("discreteness")
@@ -38,7 +46,10 @@ def job(log: str) -> Iterator[logging.Logger]:
     except InputError as error:
         logger.error("error: %s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if reason := full_disk(error):
+            logger.error("error: %s (%s)", reason, " ".join(str(error).split()))
+            sys.exit(1)
         logger.exception("failed")
         raise
 

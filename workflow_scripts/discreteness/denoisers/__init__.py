@@ -32,7 +32,8 @@ def load_denoiser(row: dict, device: str = "auto"):
 
     row: `family` (one of FAMILIES), `path` (a checkpoint folder in the Hugging Face layout), optionally `dtype`
     (float32 or bfloat16; the output head and the softmax are float32 either way), `context_length`, `gpus` (more than
-    one: the layers are spread over them), and what FAMILIES lists for the family (`oracle` has no `path`).
+    one: the layers are spread over them; 0: a CPU, whatever `device` says), and what FAMILIES lists for the family
+    (`oracle` has no `path`).
     device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` (a GPU when there is one).
     Raises InputError with one line for an unknown family or dtype, a setting the family cannot express and every defect
     of the checkpoint.
@@ -47,7 +48,9 @@ def load_denoiser(row: dict, device: str = "auto"):
         raise InputError(f"dtype: {dtype!r} is unknown (expected {' or '.join(DTYPES)})")
     if not row.get("path") and family not in WITHOUT_CHECKPOINT:
         raise InputError("path: the model row names no checkpoint folder")
-    if device == "auto":
+    if row.get("gpus") == 0:
+        device = "cpu"
+    elif device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     module = import_module(f"discreteness.denoisers.{family}")
     return module.load(row, Path(row.get("path") or "."), torch.device(device), getattr(torch, dtype))

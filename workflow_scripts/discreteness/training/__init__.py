@@ -1,27 +1,24 @@
 """Train a small language model, masked diffusion (arXiv 2406.07524, 2502.09992) or causal, and write it like a
 published one."""
 
-import hashlib
-import json
 import logging
 import time
 from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import LlamaModel
 
 from discreteness.denoisers.llada import llama_config
 from discreteness.errors import InputError
-from discreteness.io import atomic, write_json
+from discreteness.io import write_json
 from discreteness.randomness import key
 from discreteness.training.batches import Batch, draw, encode, learning_rate
 from discreteness.training.export import export, export_causal, llada_config
 from discreteness.training.settings import TrainingSettings, parse
 from discreteness.training.start import closed_form
+from discreteness.training.state import PACE, Pace, State, identity
 from discreteness.training.tokenizer import MASK, train_tokenizer, word_tokenizer
 
 
@@ -62,13 +59,13 @@ class Network(torch.nn.Module):
         return {name.removeprefix("backbone."): tensor for name, tensor in self.state_dict().items()}
 
 
-def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Path) -> dict:
+def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Path, pace: Pace = PACE) -> dict:
     """Train on `rows` (columns prompt, answer) and write a checkpoint folder with `training.json`.
 
     settings: the keys of `TrainingSettings`. The same rows, settings, seed, library versions and thread count give
     the same weights on the same kind of processor, also when the training was interrupted: it goes on from the last
-    state saved in `state`. Returns the record written to `training.json`. Raises InputError for a loss that is not
-    finite.
+    state saved in the folder `state`, as often as `pace` says, which is removed at the end. Returns the record written
+    to `training.json`. Raises InputError for a loss that is not finite.
     """
     chosen = parse(settings)
     make_tokenizer = word_tokenizer if chosen.tokenizer == "words" else train_tokenizer
@@ -80,8 +77,8 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     if chosen.start == "closed_form":
         closed_form(network, corpus, seed)
     optimiser = _optimiser(network, chosen)
-    identity = _identity(rows, settings, seed)
-    record = _resume(network, optimiser, state, identity) or {"losses": [], "steps": 0, "seconds": 0.0}
+    saved = State(state, identity(rows, settings, seed), pace)
+    record = saved.load(network, optimiser) or {"losses": [], "steps": 0, "seconds": 0.0}
     started = time.monotonic() - record["seconds"]
     network.train()
     for step in tqdm(range(record["steps"], chosen.steps), desc="training", unit="step", mininterval=5):
@@ -96,8 +93,8 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
         optimiser.step()
         record["losses"].append(round(loss.item(), 4))
         record.update(steps=step + 1, seconds=round(time.monotonic() - started, 1))
-        if (step + 1) % chosen.save_every == 0:
-            _save(network, optimiser, record, state, identity)
+        if saved.due():
+            saved.save(network, optimiser, record)
             logging.getLogger("discreteness").info("step %d: loss %.3f", step + 1, _recent(record["losses"]))
     write = export_causal if network.causal else export
     write(network.tensors(), config, tokenizer, output)
@@ -111,6 +108,7 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
         **record,
     }
     write_json(record, output / "training.json")
+    saved.remove()
     return record
 
 
@@ -123,39 +121,3 @@ def _optimiser(network: Network, settings: TrainingSettings) -> torch.optim.Adam
     vectors = [p for p in network.parameters() if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-
-
-def _identity(rows: pd.DataFrame, settings: dict, seed: int) -> str:
-    """What a saved state belongs to: a state of other rows, settings or another seed is not gone on from."""
-    text = json.dumps([settings, seed, list(rows["prompt"]), list(rows["answer"])], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _save(network: Network, optimiser: torch.optim.AdamW, record: dict, state: Path, identity: str) -> None:
-    """Save everything the next step needs in one file, with the record in its header, whole or not at all."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors.update({f"optimiser.{index}.{name}": tensor for name, tensor in moments.items()})
-    with atomic(state / "state.safetensors") as temporary:
-        save_file(tensors, temporary, metadata={"record": json.dumps(record), "identity": identity})
-
-
-def _resume(network: Network, optimiser: torch.optim.AdamW, state: Path, identity: str) -> dict | None:
-    """Load the last saved state into network and optimiser; its record, or None where this training has none."""
-    path = state / "state.safetensors"
-    if not path.exists():
-        return None
-    with safe_open(path, framework="pt") as file:
-        header = file.metadata()
-    if header["identity"] != identity:
-        return None
-    tensors, record = load_file(path), json.loads(header["record"])
-    own = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(own, strict=True)
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-    return record

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
 from discreteness.denoisers.llada import rename
-from discreteness.io import atomic, write_json
+from discreteness.io import atomic, hidden_folder, put, write_json
 from discreteness.training.settings import TrainingSettings
 
 RMS_NORM_EPS, ROPE_THETA = 1e-5, 10000.0
@@ -96,9 +96,11 @@ def export_causal(
 
 
 def _write(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().bfloat16().contiguous() for name, tensor in tensors.items()}
-    tokenizer.save_pretrained(folder)
+    with hidden_folder(folder / "tokenizer") as temporary:
+        tokenizer.save_pretrained(temporary)
+        for path in sorted(temporary.iterdir()):
+            put(path, folder / path.name)
     with atomic(folder / "model.safetensors") as temporary:
         save_file(weights, temporary, metadata={"format": "pt"})
     ends = {key: config[key] for key in ("eos_token_id", "pad_token_id")}

@@ -37,7 +37,6 @@ class TrainingSettings:
     full_mask_share: float  # share of sequences whose whole answer is masked; the others' ratio is uniform in (0, 1)
     prompt_dropout: float  # highest share of prompt tokens hidden behind masks, uniform from 0
     text_share: float  # share of batches that are masked running text instead of prompt and answer
-    save_every: int  # steps between saved states, from which an interrupted training goes on
     phases: tuple[Phase, ...]
     tokenizer: str = "bpe"  # `bpe`: trained byte pairs; `words`: every word of the training text is a token
     start: str = "closed_form"  # of the weights, or `random`
