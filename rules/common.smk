@@ -1,5 +1,6 @@
 """The chosen rows, checked before anything runs; what the rules need to name their inputs."""
 
+import json
 import shutil
 import sys
 from functools import cache
@@ -219,6 +220,18 @@ def runtime(minutes):
 def doubling(amount):
     """Memory or time that is doubled on retry."""
     return lambda wildcards, attempt: 2 ** (attempt - 1) * amount
+
+
+def asked(row, kind, name):
+    """What a download is asked for: repository and commit of the row.
+
+    A row that says no more than what is there (the newest commit, now pinned) asks what was asked before: nothing reruns.
+    """
+    wanted = {key: row[key] for key in ("repo", "revision") if key in row}
+    record = Path(f"results/downloads/{kind}s/{name}/downloaded.json")
+    there = json.loads(record.read_text()) if record.is_file() else {}
+    same = all(there.get(key) == value for key, value in wanted.items())
+    return there["asked"] if same and "asked" in there else wanted
 
 
 def checkpoint_source(wildcards):

@@ -3,17 +3,42 @@
 import pytest
 
 import tiny
+from hub_server import Hub, Repo, read_folder
 from project import Project
+
+TRAINING = {
+    "data": "toy",
+    "threads": 1,
+    "tokenizer": "words",
+    "start": "random",
+    "vocab_size": 16,
+    "d_model": 8,
+    "n_layers": 1,
+    "n_heads": 2,
+    "mlp_hidden_size": 8,
+    "max_sequence_length": 8,
+    "max_prompt_length": 2,
+    "learning_rate": 0.004,
+    "warmup_steps": 1,
+    "decay": 0.8,
+    "weight_decay": 0.0,
+    "full_mask_share": 0.0,
+    "prompt_dropout": 0.0,
+    "text_share": 0.0,
+    "save_every": 20,
+    "phases": [{"steps": 20, "spans": [3, 3], "batch_size": 16}],
+}
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """Two tiny models, a judge and the languages, with a few steps and samples: every figure, run once, on two cores.
+    """A finished run of every figure, on two cores: two tiny models, one of them downloaded, a judge, the languages.
 
     Whoever changes it puts it back, files and settings: other tests ask what a run of it would do.
     """
     made = small_run(tmp_path_factory.mktemp("finished") / "copy")
-    made.snakemake("--cores", "2", "all", "curves")
+    with Hub(Repo("org/two", "model", read_folder(made.folder / "weights/two"))) as hub:
+        made.snakemake("--cores", "2", HF_ENDPOINT=hub.url, HF_HOME=str(made.folder / "home"))
     return made
 
 
@@ -23,7 +48,9 @@ def small_run(folder) -> Project:
     tiny.write_transformers(made.folder / "weights/judge", "gpt2")
     made.models.update(
         {
+            "two": {"family": "llada", "repo": "org/two"},
             "judge": {"family": "autoregressive", "path": "weights/judge"},
+            "toy-micro": {"family": "llada", "train": TRAINING},
             **{f"{name}-oracle": {"family": "oracle", "language": name} for name in ("toy", "abab", "grammar")},
         }
     )
@@ -36,8 +63,9 @@ def small_run(folder) -> Project:
         "optimal": {"order": "random", "temperature": 1.0, "step_sizes": "optimal", "forbid": ["mask"]},
     }
     made.config.update(
-        decode={"decoders": ["random"], "steps": [1, 8], "span": 8, "prompts": 4, "judge": "judge", "rescored": 4},
-        curve={"prompts": 5, "span": 8, "steps": [1, 4, 8], "sentences": 20},
+        shard_size=100,
+        decode={"decoders": ["random"], "steps": [1, 8], "span": 8, "prompts": 8, "judge": "judge", "rescored": 4},
+        curve={"prompts": 8, "span": 8, "steps": [1, 4, 8], "sentences": 20},
         language={
             "models": ["grammar-oracle"],
             "decoders": ["random", "optimal"],
@@ -45,7 +73,7 @@ def small_run(folder) -> Project:
             "temperatures": [1.0],
             "samples": 40,
             "sentences": 20,
-            "toys": ["toy-oracle", "abab-oracle"],
+            "toys": ["toy-oracle", "toy-micro", "abab-oracle"],
         },
     )
     made.config["tables"]["decoders"] = "decoders.yaml"

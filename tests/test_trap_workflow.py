@@ -13,52 +13,6 @@ import tiny
 from project import ROOT, Project
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A tiny model, an autoregressive judge and the languages, with a few steps and samples."""
-    made = Project(tmp_path_factory.mktemp("trap") / "copy")
-    tiny.write_transformers(made.folder / "weights/judge", "gpt2")
-    made.models = {
-        "one": {"family": "llada", "path": "weights/one"},
-        "judge": {"family": "autoregressive", "path": "weights/judge"},
-        **{f"{name}-oracle": {"family": "oracle", "language": name} for name in ("toy", "abab", "grammar")},
-    }
-    made.datasets.update(
-        {"toy": {"kind": "toy"}, "abab": {"kind": "toy", "language": "abab"}, "grammar": {"kind": "grammar"}}
-    )
-    made.decoders = {
-        "random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]},
-        "bound": {"order": "entropy_bound", "gamma": 1.0, "forbid": ["mask"]},
-        "optimal": {"order": "random", "temperature": 1.0, "step_sizes": "optimal", "forbid": ["mask"]},
-    }
-    made.config.update(
-        models=["one"],
-        shard_size=100,
-        decode={
-            "decoders": ["random"],
-            "steps": [1, 8],
-            "span": 8,
-            "prompts": 8,
-            "judge": "judge",
-            "rescored": 4,
-        },
-        curve={"prompts": 8, "span": 8, "steps": [1, 4, 8], "sentences": 20},
-        language={
-            "models": ["grammar-oracle"],
-            "decoders": ["random", "optimal"],
-            "steps": [1, 12],
-            "temperatures": [1.0],
-            "samples": 40,
-            "sentences": 20,
-            "toys": ["toy-oracle", "abab-oracle"],
-        },
-    )
-    made.config["tables"]["decoders"] = "decoders.yaml"
-    made.write()
-    made.snakemake("--cores", "2")
-    return made
-
-
 def test_tables_and_figures(project):
     results = project.folder / "results"
     for name in ("marginal_trap_toy", "marginal_trap_steps", "incoherence_questions"):

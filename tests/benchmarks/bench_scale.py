@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from project import Project  # noqa: E402
 
 # Jobs wanted -> models, data sets; six decoders and five shards each
-SIZES = {100: (2, 2), 1000: (10, 4), 10_000: (40, 10)}
+SIZES = {100: (1, 1), 1000: (4, 3), 10_000: (20, 6)}
 DECODERS = 5
 SHARDS = 5
 
@@ -56,6 +56,11 @@ CURVE = "results/curves/{model}/{dataset}"
 PROVENANCE, PROMPTS = "results/models/{model}/provenance.json", "results/prompts/{dataset}.parquet"
 SHARD_FILES = [f"{SHARD}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "sums.npz", "provenance.json")]
 PROBE_FILES = [f"{PROBE}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "information.parquet")]
+DECODED_SHARD = "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"
+RESCORED = [f"{COHERENCE}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+RESCORED_SHARD = [f"{COHERENCE}.shards/{{shard}}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+CURVES = [f"{CURVE}.{kind}" for kind in ("parquet", "salience.parquet")]
+CURVE_SHARD = [f"{CURVE}.shards/{{shard}}.{kind}" for kind in ("parquet", "salience.parquet")]
 RULES = {
     "prompts": (["questions.jsonl"], [], [PROMPTS]),
     "model": (["weights/one/config.json", "weights/one/model.safetensors"], [], [PROVENANCE]),
@@ -71,9 +76,12 @@ RULES = {
         [PROBE_FILES[0], PROBE_FILES[2]],
         ["results/tables/frequency_collapse_{dataset}.csv"],
     ),
-    "decode": ([PROMPTS, PROVENANCE], [], [DECODED]),
-    "rescore": ([PROMPTS, PROVENANCE, DECODED], [], [f"{COHERENCE}.rescored.parquet", f"{COHERENCE}.worst.csv"]),
-    "information_curve": ([PROMPTS, PROVENANCE], [], [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"]),
+    "decode_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{DECODED_SHARD}"]),
+    "decode": ([PROMPTS, PROVENANCE], [DECODED_SHARD], [DECODED]),
+    "rescore_shard": ([PROMPTS, PROVENANCE, DECODED], [], [f"temp:{file}" for file in RESCORED_SHARD]),
+    "rescore": ([PROMPTS, PROVENANCE, DECODED], RESCORED_SHARD, RESCORED),
+    "information_curve_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{file}" for file in CURVE_SHARD]),
+    "information_curve": ([PROMPTS, PROVENANCE], CURVE_SHARD, CURVES),
     "information_decay_table": (
         [],
         [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"],
@@ -138,8 +146,8 @@ def workflow(folder: Path, models: int, datasets: int) -> list[str]:
         "datasets": list(made.datasets),
         "shard_size": 2,
         "probe": {"span": 8, "prompts": 2 * SHARDS},
-        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "judge": None},
-        "curve": {"prompts": 6, "span": 8, "steps": [1, 8]},
+        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "prompts": 2 * SHARDS, "judge": None},
+        "curve": {"prompts": 2 * SHARDS, "span": 8, "steps": [1, 8]},
     }
     made.config["language"]["decoders"] = ["c0"]
     made.config["tables"]["decoders"] = "decoders.yaml"
@@ -184,8 +192,8 @@ def pretend(folder: Path, settings: list[str], targets: list[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     timed(folder, *settings, "--cores", "1", "--touch", "--quiet", "all", "--", *targets)
-    for path in folder.glob("results/probe/*/*.shards/*"):
-        path.unlink()
+    for path in folder.rglob("*.shards"):
+        shutil.rmtree(path)
 
 
 def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, float]]:
@@ -193,7 +201,7 @@ def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, f
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = {}
-        for name, make, targets in (("workflow", workflow, ["all", "curves"]), ("bare", bare, ["all"])):
+        for name, make, targets in (("workflow", workflow, ["all"]), ("bare", bare, ["all"])):
             made[name] = (Path(folder, name), make(Path(folder, name), *SIZES[size]), targets)
         counts = {}
         for name, (where, settings, targets) in made.items():
