@@ -38,7 +38,8 @@ def test_tables_of_the_information_curve(project):
     uniform = price[price["schedule"] == "uniform"].set_index(["statistic", "steps"])["value"]
     assert uniform["exact", 12] == pytest.approx(0, abs=1e-9) and uniform["price", 1] > 5
     text = pd.read_csv(tables / "price_of_parallelism_questions.csv")
-    assert {"price", "bound", "regret", "perplexity"} == set(text["statistic"])
+    assert {"price", "relative", "bound", "regret_expected", "regret", "perplexity"} == set(text["statistic"])
+    assert set(text.loc[text["statistic"] == "price", "padding"]) == {False, True}
     decay = pd.read_csv(tables / "information_decay_questions.csv")
     assert {"position", "distance_to_visible", "mask_ratio", "token_class", "spread"} <= set(decay["view"])
     smooth = pd.read_csv(tables / "smooth_corruption.csv")
@@ -52,7 +53,7 @@ def test_tables_of_the_information_curve(project):
         "4",
     ]
     said = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=True).stdout
-    assert re.search(r"at 4 steps you lose .* nats per answer", said) and "these step sizes lose" in said
+    assert len(re.findall(r"at 4 steps you lose .* nats per answer", said)) == said.count("these step sizes lose") == 2
 
 
 def test_one_new_decoder_runs_only_its_jobs_and_the_figures(project):
@@ -91,7 +92,11 @@ def test_the_same_rows_whatever_the_shards(project):
     for path, whole in zip(paths, before, strict=True):
         joined = pd.read_parquet(path)
         assert not (path.parent / f"{path.name.split('.')[0]}.shards").exists()
-        keys = [name for name in ("prompt_id", "steps", "sample", "replicate", "visible", "position") if name in whole]
+        keys = [
+            name
+            for name in ("prompt_id", "padding", "steps", "sample", "replicate", "visible", "position")
+            if name in whole
+        ]
         joined, whole = (frame.sort_values(keys, ignore_index=True) for frame in (joined, whole))
         pd.testing.assert_frame_equal(joined, whole, rtol=0, atol=1e-5)
     pd.testing.assert_frame_equal(pd.read_csv(worst), listed, rtol=0, atol=1e-5)
