@@ -23,8 +23,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Files side by side: one process a core, at most four.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 test: setup lint
-	pytest -rs
+	pytest -rs $(PARALLEL)
 
 # Kill runs at random moments and look at every file; see docs/robustness.md.
 KILLS ?= 100
