@@ -239,9 +239,9 @@ def memory(wildcards, attempt):
 def model_runtime(minutes, model, attempt):
     """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
 
-    At least four times as long as a job is meant to take.
+    At least twice as long as a job is meant to take.
     """
-    longest = max(minutes, 4 * config["job_minutes"])
+    longest = max(minutes, 2 * config["job_minutes"])
     return 2 ** (attempt - 1) * int(longest * (1 + model_size(model) / 16))
 
 

@@ -23,7 +23,7 @@ rule information_curve:
     params:
         row=model_row(*LOADING),
         prompts=measured_answers,
-        mode=lambda wildcards: "padded" if of_language(wildcards.dataset) else CURVE["mode"],
+        modes=lambda wildcards: ["padded"] if of_language(wildcards.dataset) else CURVE["modes"],
         span=measured_span,
         replicates=CURVE["replicates"],
         levels=CURVE["levels"],

@@ -1,6 +1,7 @@
 """What several test files share: one finished small run of the whole workflow."""
 
 import pytest
+import torch
 
 import tiny
 from hub_server import Hub, Repo, read_folder
@@ -28,6 +29,21 @@ TRAINING = {
     "save_every": 20,
     "phases": [{"steps": 20, "spans": [3, 3], "batch_size": 16}],
 }
+
+
+def pytest_configure(config):
+    """Processes that share the tests compute with one thread each."""
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests stay in one process, and so do all that share the finished run; those that run workflows first."""
+    group = {item: "finished" if "finished" in item.fixturenames else item.path.stem for item in items}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group[item]))
+    items.sort(key=lambda item: (group[item] != "finished", not hasattr(item.module, "Project"), group[item]))
 
 
 @pytest.fixture(scope="session")

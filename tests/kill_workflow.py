@@ -59,7 +59,7 @@ def prepare(folder: Path, everything: bool = False) -> Project:
         "full_mask_share": 0.2,
         "prompt_dropout": 0.3,
         "text_share": 0.2,
-        "phases": [{"steps": 150, "spans": [2, 8], "batch_size": 4}],
+        "phases": [{"steps": 100, "spans": [2, 8], "batch_size": 4}],
     }
     made.models = {"small": {"family": "llada", "train": train}}
     made.decoders = {"random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]}}

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,15 @@ TOY, GRAMMAR = get_language("toy"), get_language("grammar")
 NOISE = np.linspace(0, 1, 6)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """One thread of torch: on small matrices more only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def z_scores(kept, expected):
     error = kept.std(0, ddof=1) / math.sqrt(len(kept))
     return (kept.mean(0) - expected) / np.maximum(error, 1e-12)
@@ -43,10 +53,10 @@ def test_masking_the_toy_by_hand():
 
 
 def test_masking_the_grammar_agrees_with_its_curve():
-    drawn = information_kept(GRAMMAR, "mask", NOISE, sentences=200)
-    expected = kept_by_masking(information_curve(GRAMMAR), NOISE)
+    drawn = information_kept(GRAMMAR, "mask", NOISE[1:-1], sentences=128)
+    expected = kept_by_masking(information_curve(GRAMMAR), NOISE[1:-1])
     for measure in MEASURES:
-        assert np.abs(z_scores(drawn[measure], expected[measure])[1:-1]).max() < 3.5
+        assert np.abs(z_scores(drawn[measure], expected[measure])).max() < 3.5
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -1,20 +1,36 @@
 """The tables of the information curve: prices beside exact ones, corruption made smooth, the optimal decoder."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from discreteness.curves.estimate import as_generated, prompt_curves
+from discreteness.curves.price import summarise
 from discreteness.curves.report import (
     exact_prices,
     prices,
+    prices_of_records,
     smooth_corruption_of_curves,
     smooth_corruption_of_language,
+    smooth_corruption_of_records,
 )
 from discreteness.decoding.tables import variants
-from discreteness.information import expected_kl, optimal_steps
+from discreteness.errors import InputError
+from discreteness.information import expected_kl, expected_regret, optimal_steps
 from discreteness.languages import get_language, information_curve, total_correlation
 
 GRAMMAR = get_language("grammar")
 CURVE = information_curve(GRAMMAR)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """One thread of torch: on small matrices more only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_exact_prices_of_the_grammar():
@@ -34,14 +50,62 @@ def test_prices_of_equal_curves_are_those_of_the_curve():
     best = expected_kl(CURVE, optimal_steps(CURVE, 3))
     assert table.loc["price", "optimal", 3]["value"] == pytest.approx(best)
     assert (table["prompts"] == 6).all()
+    relative = table.loc["relative", "optimal", 3]["value"]
+    assert relative == pytest.approx(best / expected_kl(CURVE, [4, 4, 4]))
+    assert ("relative", "optimal", 12) not in table.index  # nothing is a share of nothing
+    for steps, known in ((1, CURVE[0] - CURVE[11]), (12, 0), (3, (CURVE[::4] - CURVE[3::4]).sum() / 3)):
+        assert table.loc["regret_expected", "uniform", steps]["value"] == pytest.approx(known)
+
+
+def test_pairs_that_depend_on_each_other_regret_twice_the_price():
+    """Tokens that come in pairs, ½ε nats known from the partner: a step of two costs it once, both tokens regret it."""
+    f = np.array([1.0, 0.9])
+    assert expected_regret(f, [2]) == pytest.approx(2 * expected_kl(f, [2])) == pytest.approx(0.2)
+    assert expected_regret(f, [1, 1]) == expected_kl(f, [1, 1]) == 0
+    with pytest.raises(InputError, match=r"step sizes \[3\] do not reveal 2 positions"):
+        expected_regret(f, [3])
+
+
+def records_of(curves: dict[bool, list[float]]) -> pd.DataFrame:
+    """Three prompts' records at every k, with and without padding, whose curves are exactly these."""
+    rows = [
+        (f"p{p}", padding, 0, k, len(f), 1, position, -f[k])
+        for padding, f in curves.items()
+        for p in range(3)
+        for k in range(len(f))
+        for position in range(k, len(f))
+    ]
+    columns = "prompt_id padding replicate visible span weight position answer_logprob".split()
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_answers_with_and_without_padding_are_kept_apart():
+    curves = {False: [2.0, 1.0], True: [3.0, 2.0, 1.0]}
+    records = records_of(curves)
+    table = prices_of_records(records, [1, 2, 3], 0).set_index(["statistic", "padding", "schedule", "steps"])["value"]
+    assert table["price", False, "uniform", 1] == pytest.approx(1) and table[
+        "price", True, "uniform", 1
+    ] == pytest.approx(3)
+    assert ("price", False, "uniform", 3) not in table.index and table["price", True, "uniform", 3] == 0
+    assert prompt_curves(as_generated(records))["p0"] == pytest.approx(curves[True])
+    assert prompt_curves(as_generated(records[~records["padding"]]))["p0"] == pytest.approx(curves[False])
+    with pytest.raises(InputError, match="with and without padding together"):
+        prompt_curves(records)
+    areas = smooth_corruption_of_records(records, 0).query("statistic == 'area'")
+    assert areas.groupby("padding").size().to_dict() == {False: 2, True: 2}
+    said = summarise(records, 1)
+    assert "answers only: 3 answers of 2 tokens" in said and "answers with their padding: 3 answers of 3 tokens" in said
 
 
 def test_corruption_of_the_grammar_and_its_smooth_schedule():
-    table = smooth_corruption_of_language(GRAMMAR, 24, 0)
+    table = smooth_corruption_of_language(GRAMMAR, 16, 0)
     cells = table.set_index(["corruption", "measure", "statistic"])
     for corruption in ("mask", "uniform", "gaussian"):
         kept = cells.loc[corruption, "tokens", "kept"].sort_values("noise")["value"].to_numpy()
         assert kept[0] == pytest.approx(1, abs=1e-6) and abs(kept[-1]) < 0.25
+        times = cells.loc[corruption, "tokens", "schedule"].sort_values("noise")
+        assert (np.diff(times["value"]) >= 0).all() and times["value"].iloc[[0, -1]].tolist() == pytest.approx([0, 1])
+        assert (times["low"] <= times["value"] + 1e-9).all() and (times["value"] <= times["high"] + 1e-9).all()
         smooth = cells.loc[corruption, "tokens", "smooth_kept"]
         assert np.abs(smooth["value"] - (1 - smooth["noise"])).max() < 0.2
         area = float(np.mean(cells.loc[(corruption, "tokens", "area"), "value"]))

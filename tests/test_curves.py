@@ -14,6 +14,7 @@ from discreteness.curves.estimate import (
     COLUMNS,
     EXACT,
     any_order_nll,
+    by_mode,
     collect,
     curve_states,
     distance_to_visible,
@@ -25,7 +26,14 @@ from discreteness.curves.estimate import (
     strata,
 )
 from discreteness.curves.salience import salience_states, salience_table
-from discreteness.curves.views import bootstrap_ratio, mean_curve, recoverable_information, spread, with_information
+from discreteness.curves.views import (
+    bootstrap_ratio,
+    mean_curve,
+    octave_halves,
+    recoverable_information,
+    spread,
+    with_information,
+)
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
@@ -36,6 +44,15 @@ from discreteness.languages import information_curve as exact_curve
 
 GRAMMAR = get_language("grammar")
 WORDS = [f"w{i}" for i in range(8)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """One thread of torch: on small matrices more only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def measure(denoiser, rows, span, mode, chosen=None, batch_tokens=4096, **settings):
@@ -77,6 +94,10 @@ def test_padding_is_explicit():
     bare, padded = (measure(denoiser, rows, 4, mode) for mode in ("answer", "padded"))
     assert dict(bare.groupby("prompt_id")["span"].first()) == {"test-00000": 2, "test-00001": 4}
     assert (padded["span"] == 4).all()
+    assert padded["padding"].all() and not bare["padding"].any()
+    both = by_mode(pd.concat([padded, bare], ignore_index=True))
+    assert {mode: len(mine) for mode, mine in both.items()} == {"answer": len(bare), "padded": len(padded)}
+    assert list(by_mode(bare)) == ["answer"] and list(by_mode(bare.iloc[:0])) == ["padded"]
     eos = padded[padded["answer_token_id"] == denoiser.eos_ids[0]]
     assert set(eos["prompt_id"]) == {"test-00000"} and set(eos["position"]) == {2, 3}
     assert set(eos["token_class"]) == {"special"} and "special" not in set(bare["token_class"])
@@ -261,12 +282,12 @@ def test_refused(network):
 def test_curves_between_what_was_measured():
     records = pd.DataFrame(
         [
-            ("p", r, k, 5, 1, i, -nll)
+            ("p", False, r, k, 5, 1, i, -nll)
             for r in (0, 1)
             for k, nll in ((0, 4.0), (2, 1.0 + 2 * r), (4, 0.0))
             for i in range(k, 5)
         ],
-        columns=["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"],
+        columns=["prompt_id", "padding", "replicate", "visible", "span", "weight", "position", "answer_logprob"],
     )
     assert prompt_curves(records)["p"] == pytest.approx([4, 3, 2, 1, 0])
 
@@ -304,8 +325,8 @@ def made_up_records():
         for k in range(4):
             for position in range(k, 4):
                 name = "content" if position % 2 else "function"
-                rows.append((prompt, 0, k, 4, 1, position, position - k + 1, position, name, -3.0))
-    columns = [*COLUMNS[:9], "answer_logprob"]
+                rows.append((prompt, False, 0, k, 4, 1, position, position - k + 1, position, name, -3.0))
+    columns = [*COLUMNS[:10], "answer_logprob"]
     frame = pd.DataFrame(rows, columns=columns)
     frame["unigram_logprob"] = np.where(frame["token_class"] == "content", -6.0, -4.0)
     return frame
@@ -349,6 +370,25 @@ def test_spread_by_hand():
     assert table.at[("sd", 0.75), "value"] == pytest.approx(math.sqrt(8 / 9))  # 3, 1, 3
     assert table.at[("sd", 0.25), "value"] == 0
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+    assert [table.at[(name, 0.95), "value"] for name in ("p10", "p50", "p90")] == [1, 1, 3]  # the smaller middle one
+
+
+@pytest.mark.parametrize(
+    ("number", "first"),
+    [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, 4), (6, 6), (7, 6), (8, 8), (11, 8), (12, 12), (96, 96), (127, 96)],
+)
+def test_bins_are_half_octaves(number, first):
+    assert octave_halves(np.array([number])).tolist() == [first]
+
+
+def test_far_positions_are_taken_together():
+    """Position i has R = i, in one state: 4 and 5 together 4.5, of 6 and 7 there is only 6."""
+    records = pd.DataFrame({"position": range(7), "answer_logprob": np.arange(7.0), "unigram_logprob": 0.0})
+    records = records.assign(prompt_id="p", padding=True, visible=0, span=7, weight=1, distance_to_visible=1)
+    table = recoverable_information(records.assign(token_class="content"), 0)
+    table = table[(table["view"] == "position") & (table["variant"] == "all")]
+    assert table.set_index("group")["value"].to_dict() == {0: 0, 1: 1, 2: 2, 3: 3, 4.5: 4.5, 6: 6}
+    assert table["padding"].all()
 
 
 def test_grammar_views(grammar_records):

@@ -14,7 +14,7 @@ TABLES = [
     "results/probe/one/questions.positions.parquet",
     "results/probe/one/questions.information.parquet",
 ]
-KEYS = ["left_out", "prompt_id", "steps", "sample", "replicate", "visible", "position"]
+KEYS = ["left_out", "prompt_id", "padding", "steps", "sample", "replicate", "visible", "position"]
 
 
 def test_a_fresh_run_on_one_core_has_the_same_bytes(finished, tmp_path):

@@ -43,63 +43,79 @@ def decay_table(models=("docs-base", "docs-instruct")) -> pd.DataFrame:
     """Information falls with the share masked and with distance; content words lose more than function words."""
     rows = []
 
-    def add(model, view, variant, group, value, width=0.15):
-        rows.append((model, view, variant, str(group), value, value - width, value + width, 100, 4200))
+    def add(model, view, variant, group, value, width=0.15, padding=True):
+        rows.append((model, padding, view, variant, str(group), value, value - width, value + width, 100, 4200))
 
     ratios = np.linspace(0.05, 1, 11).round(3)
     for m, model in enumerate(models):
-        for variant, more in (("all", 0.6), ("text", 0)):
+        for variant, more, padding in (("all", 0.6, True), ("text", 0, True), ("all", -0.5, False)):
+            more -= 0.3 * m
             for ratio in ratios:
-                add(model, "mask_ratio", variant, ratio, 5.5 - 4 * ratio + more - 0.4 * m)
-            for distance in range(1, 40):
-                add(model, "distance_to_visible", variant, distance, 4.5 / distance**0.5 + more - 0.3 * m)
-            for position in range(64):
-                add(model, "position", variant, position, 3 + more + 0.8 * np.exp(-position / 4) - 0.3 * m)
+                add(model, "mask_ratio", variant, ratio, 5.5 - 4 * ratio + more, padding=padding)
+            for distance in (1, 2, 3, 4.5, 6.5, 9.5, 13.5, 19.5, 27.5, 39.5, 55.5, 79.5):
+                add(model, "distance_to_visible", variant, distance, 4.5 / distance**0.5 + more, padding=padding)
+            for position in (0, 1, 2, 3, 4.5, 6.5, 9.5, 13.5, 19.5, 27.5, 39.5, 55.5, 79.5, 111.5):
+                add(model, "position", variant, position, 3 + 0.8 * np.exp(-position / 4) + more, padding=padding)
         classes = {"content": 3.6, "function": 2.1, "punctuation": 1.6, "number": 3.9}
         for variant in ("all", "text"):
             for name, value in classes.items():
                 add(model, "token_class", variant, name, value - 0.3 * m)
         add(model, "token_class", "all", "special", 0.6, 0.03)
-        for ratio in ratios:
-            add(model, "spread", "p90_p10", ratio, 6.4 + 1.5 * ratio + 0.5 * m, 0.4)
-            add(model, "spread", "sd", ratio, 2.5 + 0.5 * ratio)
+        for ratio, padding in itertools.product(ratios, (True, False)):
+            width = 6.4 + 1.5 * ratio + 0.5 * m + padding
+            add(model, "spread", "p90_p10", ratio, width, 0.4, padding=padding)
+            for name, share in (("p10", -0.4), ("p50", 0.1), ("p90", 0.6)):
+                add(model, "spread", name, ratio, 2 + share * width, padding=padding)
+            add(model, "spread", "sd", ratio, 2.5 + 0.5 * ratio, padding=padding)
         for variant, scale in (("mean_nll", 1.0), ("total_nll", 20.0), ("recoverable", 0.8)):
             for name, value in (("content", 4.1), ("function", 2.0), ("difference", 2.1)):
-                add(model, "salience", variant, name, scale * (value + 0.2 * m))
+                add(model, "salience", variant, name, scale * (value + 0.2 * m), padding=False)
     return pd.DataFrame(rows, columns=information_decay.COLUMNS)
 
 
 def price_table(models=("docs-base",), language=False, steps=(1, 2, 4, 8, 16, 32, 64, 128)) -> pd.DataFrame:
     """Prices that end at 0; a language's are known exactly and sampled, real text's answers are measured."""
     rows = []
-    for m, model in enumerate(models):
+    for (m, model), padding in itertools.product(enumerate(models), (True,) if language else (False, True)):
         for k in steps:
             price = (30 + 5 * m) * (1 / k - 1 / max(steps)) ** 1.2 if k < max(steps) else 0.0
             for i, schedule in enumerate(price_of_parallelism.SCHEDULES):
                 value = price * (1, 0.55, 1.05, 0.8, 0.9)[i] if k > 1 else price
-                rows.append((model, "price", schedule, k, value, 0.93 * value - 0.005, 1.07 * value + 0.005, 100))
+                rows.append(
+                    (model, padding, "price", schedule, k, value, 0.93 * value - 0.005, 1.07 * value + 0.005, 100)
+                )
+                if price and i:
+                    share = value / price
+                    rows.append((model, padding, "relative", schedule, k, share, share - 0.1, share + 0.1, 100))
                 if language:
                     if schedule in ("uniform", "optimal"):
-                        rows.append((model, "exact", schedule, k, 0.98 * value, np.nan, np.nan, 0))
-                    rows.append((model, "sampled", schedule, k, 1.02 * value, 0.95 * value, 1.1 * value, 2000))
-            rows.append((model, "bound", "uniform", k, 55.0 / k, np.nan, np.nan, 100))
-            for d, decoder in enumerate(() if language else ("random", "low_confidence", "entropy", "optimal")):
+                        rows.append((model, padding, "exact", schedule, k, 0.98 * value, np.nan, np.nan, 0))
+                    rows.append((model, padding, "sampled", schedule, k, 1.02 * value, 0.95 * value, 1.1 * value, 2000))
+            rows.append((model, padding, "bound", "uniform", k, 55.0 / k, np.nan, np.nan, 100))
+            rows.append((model, padding, "regret_expected", "uniform", k, 0.8 / k, 0.7 / k, 0.9 / k, 100))
+            for d, decoder in enumerate(
+                () if language or not padding else ("random", "low_confidence", "entropy", "optimal")
+            ):
                 regret, perplexity = 2.0 / (k + d), np.exp(3.2 + 2.5 / (k + d))
-                rows.append((model, "regret", decoder, k, regret, 0.9 * regret, 1.1 * regret, 100))
-                rows.append((model, "perplexity", decoder, k, perplexity, 0.9 * perplexity, 1.1 * perplexity, 100))
+                rows.append((model, padding, "regret", decoder, k, regret, 0.9 * regret, 1.1 * regret, 100))
+                rows.append(
+                    (model, padding, "perplexity", decoder, k, perplexity, 0.9 * perplexity, 1.1 * perplexity, 100)
+                )
     return pd.DataFrame(rows, columns=price_of_parallelism.COLUMNS)
 
 
 def smooth_table(models=("docs-base", "docs-instruct"), language=True) -> pd.DataFrame:
     """Curves above and below the diagonal; under the smooth schedule all are near it."""
     rows, noise = [], np.linspace(0, 1, 21)
-    series = [("grammar", "grammar", name) for name in ("mask", "uniform", "gaussian")] if language else []
-    series += [(model, "docs", "mask") for model in models]
+    series = [("grammar", "grammar", True, name) for name in ("mask", "uniform", "gaussian")] if language else []
+    series += [(model, "docs", padding, "mask") for model in models for padding in (False, True)]
     for (i, key), (measure, bent) in itertools.product(enumerate(series), (("tokens", 1.0), ("sentence", 0.6))):
         power = (1.5, 2.4, 0.5, 1.8, 2.2)[i % 5] * bent
         for t in noise:
             kept, smooth = (1 - t) ** power, 1 - t + 0.012 * np.sin(6 * t)
             rows.append((*key, measure, "kept", t, kept, kept - 0.02, kept + 0.02, 400))
+            late = 1 - (1 - t) ** (1 / power)
+            rows.append((*key, measure, "schedule", t, late, late - 0.02, late + 0.02, 400))
             rows.append((*key, measure, "smooth_kept", t, smooth, smooth - 0.02, smooth + 0.02, 200))
         area = abs(0.5 - 1 / (1 + power))
         rows.append((*key, measure, "area", np.nan, area, area - 0.008, area + 0.008, 400))
@@ -132,7 +148,10 @@ def texts_of(figure) -> list[tuple[str, object]]:
 
 
 def words_of(figure) -> list[str]:
-    return [text for text, _ in texts_of(figure)]
+    """Every text of a figure; nothing is laid out."""
+    for axes in figure.axes:
+        axes.get_xticklabels(), axes.get_yticklabels()  # makes the labels
+    return [text.get_text() for text in figure.findobj(Text)]
 
 
 def without(table: pd.DataFrame, share: float = 0.3) -> pd.DataFrame:
@@ -164,13 +183,13 @@ ODD_TABLES = {
     "decay-missing": ("information_decay", lambda: without(decay_table())),
     "price-one-row": ("price_of_parallelism", lambda: price_table().head(1)),
     "price-language": ("price_of_parallelism", lambda: price_table(("oracle", "micro"), True, (1, 2, 3, 4, 6, 12))),
-    "price-five-models": ("price_of_parallelism", lambda: price_table(list("abcde"))),
+    "price-three-models": ("price_of_parallelism", lambda: price_table(list("abc"))),
     "price-only-measured": ("price_of_parallelism", lambda: price_table().query("statistic == 'regret'")),
     "price-all-zero": ("price_of_parallelism", lambda: price_table().assign(value=0.0, low=0.0, high=0.0)),
     "price-negative": ("price_of_parallelism", lambda: price_table().assign(value=lambda t: -t["value"])),
     "price-no-values": ("price_of_parallelism", lambda: price_table().assign(value=np.nan)),
-    "price-names": ("price_of_parallelism", lambda: named_oddly(price_table(("a", "b")))),
-    "price-missing": ("price_of_parallelism", lambda: without(price_table(("a", "b")))),
+    "price-names": ("price_of_parallelism", lambda: named_oddly(price_table(("a", "b"), steps=(1, 8, 128)))),
+    "price-missing": ("price_of_parallelism", lambda: without(price_table(("a", "b"), steps=(1, 4, 16, 128)))),
     "smooth-one-row": ("smooth_corruption", lambda: smooth_table().head(1)),
     "smooth-language": ("smooth_corruption", lambda: smooth_table(())),
     "smooth-text": ("smooth_corruption", lambda: smooth_table(language=False)),
@@ -220,7 +239,7 @@ def test_scripts_write_what_the_function_draws(name, tmp_path):
     draw, table = FIGURES[name]
     style = tmp_path / "matplotlibrc"
     style.write_text((ROOT / "matplotlibrc").read_text().replace("savefig.dpi: 300", "savefig.dpi: 60"))
-    write_csv(table(), tmp_path / "table.csv")
+    write_csv(table(("docs-base",)), tmp_path / "table.csv")
     output = SimpleNamespace(pdf=str(tmp_path / "out" / "a.pdf"), png=str(tmp_path / "out" / "a.png"))
     inputs = SimpleNamespace(table=str(tmp_path / "table.csv"), style=str(style))
     job = SimpleNamespace(input=inputs, output=output, log=[str(tmp_path / "log")])
@@ -255,11 +274,23 @@ def test_estimates_have_their_interval_if_there_is_one(row, signed, text):
 
 def test_decay_writes_the_spread_nearest_to_half_and_the_difference():
     table = decay_table(("docs-base",))
-    spread = table[table["view"] == "spread"].query("variant == 'p90_p10'")
+    spread = table[table["view"] == "spread"].query("variant == 'p90_p10' and not padding")
     row = spread.iloc[(spread["group"].astype(float) - 0.5).abs().argmin()]
     words = words_of(draw_information_decay(table))
-    assert f"{float(row['group']):.2g} masked: {estimate(row)}" in words
-    assert "difference: +2.10 [+1.95, +2.25]" in words
+    assert f"p90 − p10 at {float(row['group']):.2g} masked:\n{estimate(row)}" in words
+    assert {"4.10 [3.95, 4.25]", "2.00 [1.85, 2.15]", "+2.10 [+1.95, +2.25]"} <= set(words)
+    two = words_of(draw_information_decay(decay_table()))
+    assert any("docs-base: +2.10 [+1.95, +2.25]" in word for word in two)
+
+
+def test_decay_shows_answers_with_and_without_padding():
+    table = decay_table(("docs-base",))
+    words = words_of(draw_information_decay(table))
+    assert {"answers only", "answers with padding"} <= set(words) and "text of padded answers" not in words
+    words = words_of(draw_information_decay(table[table["padding"]]))
+    assert {"text of padded answers", "answers with padding"} <= set(words) and "answers only" not in words
+    few = table[table["view"] == "position"].assign(prompts=9)  # say nothing of others
+    assert "no values" in words_of(draw_information_decay(few))
 
 
 def test_measured_panels_exist_only_where_something_was_measured():
@@ -267,7 +298,10 @@ def test_measured_panels_exist_only_where_something_was_measured():
     predicted = words_of(draw_price_of_parallelism(price_table(language=True)))
     assert {"Measured regret", "Measured perplexity", "random"} <= set(measured)
     assert not any(word.startswith("Measured") for word in predicted)
-    assert {"exact curve", "sampled"} <= set(predicted) and not {"exact curve", "sampled"} & set(measured)
+    known = {"exact", "sampled sentences (uniform)"}
+    assert known <= set(predicted) and not known & set(measured)
+    assert "expected regret\nfrom the curve" in measured and "docs-base, answers only" in measured
+    assert "docs-base" in predicted  # without a word on padding where there is only one kind of answers
 
 
 def test_price_reaches_zero_on_its_axis():
@@ -276,10 +310,11 @@ def test_price_reaches_zero_on_its_axis():
     assert low < 0 < high and "0" in [label.get_text() for label in axes.get_yticklabels()]
 
 
-def test_areas_stand_in_the_legends_and_text_has_its_panel():
+def test_areas_stand_in_figures_and_text_has_its_panel():
     words = words_of(draw_smooth_corruption(smooth_table()))
-    assert "masking: 0.100 [0.092, 0.108]" in words and "Masking on text" in words
-    assert "Masking on text" not in words_of(draw_smooth_corruption(smooth_table(())))
+    assert {"0.100 [0.092, 0.108]", "masking, tokens", "docs-base, answers, tokens"} <= set(words)
+    assert "Masking the answers of text" in words
+    assert "Masking the answers of text" not in words_of(draw_smooth_corruption(smooth_table(())))
 
 
 def test_distance_from_the_diagonal_is_the_largest():
@@ -289,7 +324,9 @@ def test_distance_from_the_diagonal_is_the_largest():
 
 @each_figure
 def test_captions_render(name):
-    about = SimpleNamespace(config={"seed": 7}, wildcards=SimpleNamespace(dataset="docs"))
+    about = SimpleNamespace(
+        config={"seed": 7, "curve": {"span": 64, "salience": 0.15}}, wildcards=SimpleNamespace(dataset="docs")
+    )
     source = (ROOT / "report" / "captions" / f"{name}.rst").read_text(encoding="utf-8")
     text = Environment(undefined=StrictUndefined).from_string(source).render(snakemake=about)
     html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]

@@ -35,7 +35,8 @@ def test_tables_of_the_information_curve(finished):
     uniform = price[price["schedule"] == "uniform"].set_index(["statistic", "steps"])["value"]
     assert uniform["exact", 12] == pytest.approx(0, abs=1e-9) and uniform["price", 1] > 5
     text = pd.read_csv(tables / "price_of_parallelism_questions.csv")
-    assert {"price", "bound", "regret", "perplexity"} == set(text["statistic"])
+    assert {"price", "relative", "bound", "regret_expected", "regret", "perplexity"} == set(text["statistic"])
+    assert set(text.loc[text["statistic"] == "price", "padding"]) == {False, True}
     decay = pd.read_csv(tables / "information_decay_questions.csv")
     assert {"position", "distance_to_visible", "mask_ratio", "token_class", "spread"} <= set(decay["view"])
     smooth = pd.read_csv(tables / "smooth_corruption.csv")
@@ -49,7 +50,7 @@ def test_tables_of_the_information_curve(finished):
         "4",
     ]
     said = subprocess.run(command, cwd=finished.folder, capture_output=True, text=True, check=True).stdout
-    assert re.search(r"at 4 steps you lose .* nats per answer", said) and "these step sizes lose" in said
+    assert len(re.findall(r"at 4 steps you lose .* nats per answer", said)) == said.count("these step sizes lose") == 2
 
 
 def test_a_decoder_added_and_changed(finished, tmp_path):

@@ -42,7 +42,11 @@ def test_a_shard_lasts_as_long_as_asked_for(work):
 
 def test_work_counts_sequences():
     decode = {"steps": [4, 8], "samples": 3, "rescored": 5, "span": 10}
-    config = {**CONFIG, "decode": decode, "curve": {"replicates": 2, "levels": 24, "span": 20}}
+    config = {
+        **CONFIG,
+        "decode": decode,
+        "curve": {"modes": ["answer", "padded"], "replicates": 2, "levels": 12, "span": 20},
+    }
     assert passes("decode", config) == (36, 10)
     assert passes("rescore", config) == (60, 10)
     assert passes("judge", config) == (6, 10)

@@ -17,11 +17,13 @@ def main(input, output, params, device: str, log) -> None:
     rows = read_table(input.prompts)
     chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
     denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
-    references = estimate.prepare(denoiser, rows, chosen, params.span, params.mode)
-    measured = (references, params.seed, params.batch_tokens, params.replicates, params.levels)
+    prepared = [estimate.prepare(denoiser, rows, chosen, params.span, mode) for mode in params.modes]
     with table_writer(output.curve) as append:
-        for table in estimate.information_curve(denoiser, *measured):
-            append(table)
+        for references in prepared:
+            measured = (references, params.seed, params.batch_tokens, params.replicates, params.levels)
+            for table in estimate.information_curve(denoiser, *measured):
+                append(table)
+    references = prepared[0]
     try:
         states = salience.salience_states(denoiser, references, params.seed, params.salience)
     except InputError as error:  # a language of words without function words, say

@@ -7,7 +7,7 @@ from discreteness.curves.views import recoverable_information, spread
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job
 
-COLUMNS = ["model", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
+COLUMNS = ["model", "padding", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
 
 
 def rows_of(records: pd.DataFrame, salient: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def rows_of(records: pd.DataFrame, salient: pd.DataFrame, seed: int) -> pd.DataF
     frames.append(unequal.assign(view="spread"))
     if len(salient):
         costs = salience_table(salient, seed).rename(columns={"statistic": "variant", "token_class": "group"})
-        frames.append(costs.assign(view="salience"))
+        frames.append(costs.assign(view="salience", padding=bool(salient["padding"].iloc[0])))
     return pd.concat(frames, ignore_index=True)
 
 

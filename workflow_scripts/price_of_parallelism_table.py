@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from discreteness.curves.estimate import prompt_curves
-from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices
+from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices_of_records
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job
 from discreteness.languages import get_language, information_curve
@@ -13,25 +12,25 @@ def measured(path: str) -> pd.DataFrame:
     """Regret and perplexity of the decoded answers, with the model."""
     table = pd.read_csv(path)
     table = table[table["statistic"].isin(["regret", "perplexity"])]
-    return table.rename(columns={"decoder": "schedule", "answers": "prompts"})
+    return table.rename(columns={"decoder": "schedule", "answers": "prompts"}).assign(padding=True)
 
 
 def sampled(path: str, model: str) -> pd.DataFrame:
     """Prices of a language estimated from sampled sentences and orders."""
     table = pd.read_csv(path)
     table = table[table["statistic"] == "sampled_kl"].rename(columns={"samples": "prompts"})
-    return table.assign(model=model, statistic="sampled", schedule="uniform")
+    return table.assign(model=model, padding=True, statistic="sampled", schedule="uniform")
 
 
 def main(input, output, params) -> None:
     """Predicted prices of every model, then what they can be compared with."""
     frames = [
-        prices(prompt_curves(read_table(path)), params.steps, params.seed).assign(model=model)
+        prices_of_records(read_table(path), params.steps, params.seed).assign(model=model)
         for model, path in zip(params.models, input.curves, strict=True)
     ]
     if params.language:
         exact = exact_prices(information_curve(get_language(params.language)), params.steps)
-        frames += [exact.assign(model=model) for model in params.oracles]
+        frames += [exact.assign(model=model, padding=True) for model in params.oracles]
         frames += [sampled(path, model) for model, path in zip(params.models, input.sampled, strict=True)]
     frames += [measured(path) for path in input.incoherence]
     write_csv(pd.concat(frames, ignore_index=True)[["model", *PRICE_COLUMNS]], output[0])

@@ -84,6 +84,7 @@ COLUMNS: dict[str, Column] = {
     "leave_one_out_weight": _real("one over the token's chance of being scored given all others; NaN where it was not"),
     "leave_one_out_logprob": _real("log-probability given all other tokens of the finished answer, nats"),
     # curves: one row a masked token of a state
+    "padding": Column(pa.bool_(), "whether the answer was filled up to the span with end tokens, which then count too"),
     "replicate": _whole("number of the random order in which the answer's tokens became visible"),
     "visible": _whole("k, answer tokens shown"),
     "span": _whole("L, answer tokens shown and masked together"),

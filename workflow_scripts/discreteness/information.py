@@ -55,13 +55,33 @@ def expected_kl(f: Sequence[float], step_sizes: Sequence[int]) -> float:
     curve f(0 … L−1) (arXiv 2511.04647). The sampler's KL as a mixture over orders is lower. Raises InputError where the
     step sizes are not positive or do not add up to L.
     """
-    if sum(step_sizes) != len(f) or min(step_sizes) < 1:
-        raise InputError(f"step sizes {list(step_sizes)} do not reveal {len(f)} positions in steps of one or more")
+    _check_sizes(f, step_sizes)
     price, visible = 0.0, 0
     for size in step_sizes:
         price += size * float(f[visible]) - sum(float(value) for value in f[visible : visible + size])
         visible += size
     return price
+
+
+def expected_regret(f: Sequence[float], step_sizes: Sequence[int]) -> float:
+    """How much more of a step's tokens is known from the step's other tokens than without them, nats an answer.
+
+    Σ_s n_s [f(k_s) − f(k_s + n_s − 1)], in uniformly random order, for tokens that belong together as those of the
+    reference answers do. What parallel decoding writes instead is less probable given the step's others: its measured
+    regret is the same difference with the other sign, to second order as large where the tokens of a step depend on
+    each other weakly; where they do so in pairs, both are twice `expected_kl`. Raises InputError as `expected_kl`.
+    """
+    _check_sizes(f, step_sizes)
+    known, visible = 0.0, 0
+    for size in step_sizes:
+        known += size * (float(f[visible]) - float(f[visible + size - 1]))
+        visible += size
+    return known
+
+
+def _check_sizes(f: Sequence[float], step_sizes: Sequence[int]) -> None:
+    if sum(step_sizes) != len(f) or min(step_sizes) < 1:
+        raise InputError(f"step sizes {list(step_sizes)} do not reveal {len(f)} positions in steps of one or more")
 
 
 def optimal_steps(f: Sequence[float], steps: int) -> list[int]:

@@ -37,9 +37,10 @@ def passes(work: str, config: Mapping) -> tuple[int, int]:
     """
     curve, decode = config["curve"], config["decode"]
     answers = len(decode["steps"]) * decode["samples"]
+    states = len(curve["modes"]) * curve["replicates"] * curve["levels"]
     return {
         "probe": (1, config["probe"]["span"]),
-        "information_curve": (curve["replicates"] * curve["levels"] + 4, curve["span"]),  # 4: the salience states
+        "information_curve": (states + 4, curve["span"]),  # 4: the salience states
         "decode": (sum(decode["steps"]) * decode["samples"], decode["span"]),
         "rescore": (2 * decode["rescored"] * answers, decode["span"]),
         "judge": (answers, decode["span"]),

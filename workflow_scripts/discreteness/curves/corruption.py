@@ -100,15 +100,16 @@ def _posterior_entropies(language: Language, log_likelihood: np.ndarray) -> tupl
         log_weight += log_likelihood[:, i, language.token_ids[:, i]]
     posterior = np.exp(log_weight - log_weight.max(1, keepdims=True))
     posterior /= posterior.sum(1, keepdims=True)
+    posterior = torch.from_numpy(posterior)
     tokens = np.zeros(len(posterior))
     for i in range(language.length):
         said, column = np.unique(language.token_ids[:, i], return_inverse=True)
-        tokens += _entropy(posterior @ np.eye(len(said))[column])
+        tokens += _entropy(posterior @ torch.from_numpy(np.eye(len(said))[column]))
     return tokens, _entropy(posterior)
 
 
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    return torch.special.entr(torch.from_numpy(probabilities)).sum(-1).numpy()
+def _entropy(probabilities: torch.Tensor) -> np.ndarray:
+    return torch.special.entr(probabilities).sum(-1).numpy()
 
 
 def kept_table(language: Language, noise: Sequence[float] = NOISE, sentences: int = 512, seed: int = 0) -> pd.DataFrame:

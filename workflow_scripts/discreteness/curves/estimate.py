@@ -28,10 +28,10 @@ EXACT = 32  # answers up to this length are measured at every k
 TOGETHER = 64  # prompts whose records are held in memory
 SLOPES = 12  # of the control variate, by share of what is visible
 COLUMNS = [
-    *("prompt_id", "replicate", "visible", "span", "weight"),
+    *("prompt_id", "padding", "replicate", "visible", "span", "weight"),
     *("position", "distance_to_visible", "answer_token_id", "token_class", "answer_logprob", "unigram_logprob"),
 ]
-MODES = ("answer", "padded")
+MODES = ("answer", "padded")  # what is measured: an answer's own tokens, or these and the padding behind them
 
 
 @dataclass
@@ -42,6 +42,7 @@ class References:
     prompts: list[list[int]]
     answers: list[np.ndarray]  # (L,) int64 each, as long as what is measured
     log_unigram: np.ndarray  # (V,) nats
+    padding: bool = False  # whether end tokens fill the answers up
 
 
 @dataclass
@@ -79,7 +80,7 @@ def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: 
                 f"of {denoiser.context_length} tokens"
             )
     log_unigram = np.log(priors.unigram(np.concatenate(encoded), denoiser.vocab_size))
-    return References(list(chosen["prompt_id"]), prompts, answers, log_unigram)
+    return References(list(chosen["prompt_id"]), prompts, answers, log_unigram, mode == "padded")
 
 
 def strata(length: int, levels: int = LEVELS) -> np.ndarray:
@@ -190,6 +191,7 @@ def _score_batch(
     return pd.DataFrame(
         {
             "prompt_id": names[row],
+            "padding": references.padding,
             "replicate": np.array([state.replicate for state in states])[row],
             "visible": np.array([state.visible.sum() for state in states])[row],
             "span": np.array([len(state.visible) for state in states])[row],
@@ -243,6 +245,19 @@ def collect(tables, references: References) -> pd.DataFrame:
     return records.iloc[order].reset_index(drop=True)[COLUMNS]
 
 
+def by_mode(records: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """mode -> its records, for every one of MODES that was measured; `padded` alone where there are no records."""
+    padding = records["padding"].astype(bool)
+    found = {"answer": records[~padding], "padded": records[padding]}
+    return {mode: mine for mode, mine in found.items() if len(mine)} or {"padded": records}
+
+
+def as_generated(records: pd.DataFrame) -> pd.DataFrame:
+    """The records of padded answers, which is what a model writes; where none were measured, those of answers alone."""
+    modes = by_mode(records)
+    return modes.get("padded", modes.get("answer"))
+
+
 def state_means(records: pd.DataFrame) -> pd.DataFrame:
     """Unbiased estimate `nll` of f(k) (nats) of every state, with its `weight`; index (prompt_id, replicate, visible).
 
@@ -251,7 +266,10 @@ def state_means(records: pd.DataFrame) -> pd.DataFrame:
     exact for any β that does not depend on the answer: it is the slope of loss on b, between 0 and 1, in the other
     prompts' states of a similar k / L (0 where there are none). On text most of a token's loss is its own: the control
     variate brings a price's standard error down to a third; it hardly matters on the grammar.
+    Raises InputError for records of answers with and without padding together: `by_mode` takes them apart.
     """
+    if records["padding"].nunique() > 1:
+        raise InputError("curve: records of answers with and without padding together (take them apart with `by_mode`)")
     names = ["prompt_id", "replicate", "visible", "span", "weight", "position"]
     frame = records[names].assign(nll=-records["answer_logprob"].astype(np.float64))
     unseen = frame[frame["visible"] == 0].drop_duplicates(["prompt_id", "position"])

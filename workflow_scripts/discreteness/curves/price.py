@@ -14,23 +14,24 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from discreteness.curves.estimate import any_order_nll, prompt_curves, resample
+from discreteness.curves.estimate import any_order_nll, by_mode, prompt_curves, resample
 from discreteness.curves.monotone import isotonic
 from discreteness.curves.schedules import SCHEDULES
 from discreteness.errors import InputError
 from discreteness.information import expected_kl, li_cai_bound, optimal_steps
 from discreteness.io import read_table
 from discreteness.randomness import key
-from discreteness.statistics import bootstrap_mean
+from discreteness.statistics import bootstrap_mean, bootstrap_ratio
 
 
 def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
     """Expected extra nats per answer of every schedule at every number of steps, an answer taking at most its length.
 
     curves: prompt_id -> f(0 … L − 1); lengths may differ. Columns schedule (those of `schedules.SCHEDULES`, `optimal`),
-    steps, value, low, high (95 %, bootstrap over prompts), bound (mean `li_cai_bound`), prompts. The sizes of `optimal`
-    come from the other half of the prompts (from the prompt itself if there is one only), so that its price is what new
-    prompts would pay. Raises InputError for no curves and for a number of steps below 1.
+    steps, value, low, high (95 %, bootstrap over prompts), relative, relative_low, relative_high (the same as shares of
+    the price of `uniform`, NaN where that is 0), bound (mean `li_cai_bound`), prompts. The sizes of `optimal` come from
+    the other half of the prompts (from the prompt itself if there is one only), so that its price is what new prompts
+    would pay. Raises InputError for no curves and for a number of steps below 1.
     """
     if not curves:
         raise InputError("price: no curves")
@@ -60,6 +61,10 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
         for cost in (expected_kl, li_cai_bound)
     )  # (P, cells)
     value, low, high = bootstrap_mean(prices, seed)
+    uniform = np.tile(
+        prices[:, [place for place, cell in enumerate(cells) if cell[0] == "uniform"]], len(SCHEDULES) + 1
+    )
+    relative, relative_low, relative_high = bootstrap_ratio(prices, uniform, seed)
     schedules, counts = zip(*cells, strict=True)
     return pd.DataFrame(
         {
@@ -68,6 +73,9 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
             "value": value,
             "low": low,
             "high": high,
+            "relative": relative,
+            "relative_low": relative_low,
+            "relative_high": relative_high,
             "bound": bounds.mean(0),
             "prompts": len(curves),
         }
@@ -80,7 +88,14 @@ def falling_mean(curves: Iterable[np.ndarray], length: int) -> np.ndarray:
 
 
 def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
-    """A few lines for a reader: what `steps` parallel steps cost per answer, and which step sizes cost least."""
+    """What `steps` parallel steps cost per answer and which step sizes cost least, without and with padding."""
+    titles = {"answer": "answers only", "padded": "answers with their padding"}
+    parts = [f"{titles[mode]}: {_summary(mine, steps, seed)}" for mode, mine in by_mode(records).items()]
+    return "\n\n".join(parts)
+
+
+def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
+    """A few lines for a reader, of records of one mode."""
     curves = prompt_curves(records)
     lengths = Counter(map(len, curves.values()))
     length = lengths.most_common(1)[0][0]
@@ -109,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    columns = ["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
+    columns = ["prompt_id", "padding", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
     try:
         print(summarise(read_table(given.table, columns), given.steps, given.seed))
     except InputError as error:

@@ -13,39 +13,70 @@ from discreteness.curves.corruption import (
     kept_by_masking,
     mismatch,
 )
+from discreteness.curves.estimate import by_mode, prompt_curves
 from discreteness.curves.price import price_table
 from discreteness.curves.schedules import SCHEDULES
-from discreteness.information import expected_kl, optimal_steps
+from discreteness.information import expected_kl, expected_regret, optimal_steps
 from discreteness.languages import Language
-from discreteness.statistics import bootstrap_mean
+from discreteness.statistics import bootstrap_mean, bootstrap_ratio
 
-PRICE_COLUMNS = ["statistic", "schedule", "steps", "value", "low", "high", "prompts"]
-SMOOTH_COLUMNS = ["corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
+PRICE_COLUMNS = ["padding", "statistic", "schedule", "steps", "value", "low", "high", "prompts"]
+SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
+
+
+def prices_of_records(records: pd.DataFrame, steps: Sequence[int], seed: int) -> pd.DataFrame:
+    """`prices` of a model's records, of the answers alone and of those with their padding."""
+    frames = [
+        prices(prompt_curves(mine), steps, seed).assign(padding=mode == "padded")
+        for mode, mine in by_mode(records).items()
+    ]
+    return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS]
 
 
 def prices(curves: Mapping[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
-    """PRICE_COLUMNS of a measured curve: `price` of every schedule, and the `bound` of Li and Cai for uniform steps."""
+    """PRICE_COLUMNS but `padding` of measured curves, intervals over prompts.
+
+    price: of every schedule, nats an answer; relative: the same as a share of the uniform one's; bound: of Li and Cai
+    for uniform steps; regret_expected: how much more of a token of a uniform step is known from the step's others
+    (`expected_regret`), nats a token, all prompts' tokens together.
+    """
     longest = max(map(len, curves.values()))
-    table = price_table(curves, [count for count in steps if count <= longest], seed)
+    steps = [count for count in steps if count <= longest]
+    table = price_table(curves, steps, seed)
     bound = table[table["schedule"] == "uniform"].assign(statistic="bound", low=np.nan, high=np.nan)
     bound["value"] = bound["bound"]
-    return pd.concat([table.assign(statistic="price"), bound], ignore_index=True)[PRICE_COLUMNS]
+    lengths = np.array([len(curve) for curve in curves.values()])
+    regrets = np.array(
+        [
+            [expected_regret(f, SCHEDULES["uniform"](len(f), min(count, len(f)))) for count in steps]
+            for f in curves.values()
+        ]
+    )
+    value, low, high = bootstrap_ratio(regrets, np.broadcast_to(lengths[:, None], regrets.shape), seed)
+    regret = bound.assign(statistic="regret_expected", value=value, low=low, high=high)
+    relative = table[table["schedule"] != "uniform"].dropna(subset="relative").assign(statistic="relative")
+    for name in ("low", "high"):
+        relative[name] = relative[f"relative_{name}"]
+    relative["value"] = relative["relative"]
+    frames = [table.assign(statistic="price"), relative, bound, regret]
+    return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS[1:]]
 
 
 def exact_prices(f: np.ndarray, steps: Sequence[int]) -> pd.DataFrame:
-    """PRICE_COLUMNS of an exactly known curve, statistic `exact`, for uniform and optimal step sizes."""
+    """PRICE_COLUMNS but `padding` of an exactly known curve, statistic `exact`, for uniform and optimal step sizes."""
     rows = []
     for count in (count for count in steps if count <= len(f)):
         sizes = {"uniform": SCHEDULES["uniform"](len(f), count), "optimal": optimal_steps(f, count)}
         rows += [("exact", name, count, expected_kl(f, size), np.nan, np.nan, 0) for name, size in sizes.items()]
-    return pd.DataFrame(rows, columns=PRICE_COLUMNS)
+    return pd.DataFrame(rows, columns=PRICE_COLUMNS[1:])
 
 
 def smooth_corruption_of_language(language: Language, sentences: int, seed: int) -> pd.DataFrame:
     """SMOOTH_COLUMNS for every corruption of a known language.
 
-    kept: information kept at nominal noise. smooth_kept: the same at the noise t(s) of the information-smooth schedule
-    derived from half of the sentences, measured on the other half, against s: the diagonal where it works.
+    kept: information kept at nominal noise. schedule: the nominal noise t(s) at which the share s of the information
+    is gone, the information-smooth schedule, against s. smooth_kept: the information kept at the t(s) derived from half
+    of the sentences, measured on the other half, against s: the diagonal where it works.
     area: between the curve and the diagonal; 95 % bootstrap intervals over sentences.
     """
     frames = []
@@ -56,11 +87,20 @@ def smooth_corruption_of_language(language: Language, sentences: int, seed: int)
         for name in MEASURES:
             smooth = np.stack([np.interp(schedule[name], noise, one) for one in kept[name][1::2]])
             frames.append(_smooth_rows(corruption, name, noise, kept[name], smooth, seed))
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True).assign(padding=True)[SMOOTH_COLUMNS]
+
+
+def smooth_corruption_of_records(records: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """SMOOTH_COLUMNS of a model's records, of the answers alone and of those with their padding."""
+    frames = [
+        smooth_corruption_of_curves(prompt_curves(mine), seed).assign(padding=mode == "padded")
+        for mode, mine in by_mode(records).items()
+    ]
+    return pd.concat(frames, ignore_index=True)[SMOOTH_COLUMNS]
 
 
 def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
-    """The same for masking the answers of a measured model, each prompt's share weighted by its information."""
+    """The same, but `padding`, for masking a measured model's answers, each share weighted by its information."""
     noise, frames = np.asarray(NOISE), []
     totals = {"tokens": [len(f) * f[0] for f in curves.values()], "sentence": [f.sum() for f in curves.values()]}
     shares = [kept_by_masking(f, noise) for f in curves.values()]
@@ -80,7 +120,11 @@ def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth:
         for t, *estimate in zip(noise, *bootstrap_mean(values, seed), strict=True):
             rows.append((corruption, measure, statistic, t, *estimate, len(values)))
     drawn = np.random.default_rng(seed).integers(len(kept), size=(1000, len(kept)))
-    areas = mismatch(noise, kept[drawn].mean(1))
+    redrawn = kept[drawn].mean(1)
+    times = information_smooth(noise, kept.mean(0), noise)
+    ends = np.quantile([information_smooth(noise, one, noise) for one in redrawn], [0.025, 0.975], axis=0)
+    rows += [(corruption, measure, "schedule", *cell, len(kept)) for cell in zip(noise, times, *ends, strict=True)]
+    areas = mismatch(noise, redrawn)
     low, high = np.quantile(areas, [0.025, 0.975])
     rows.append((corruption, measure, "area", np.nan, float(mismatch(noise, kept.mean(0))), low, high, len(kept)))
-    return pd.DataFrame(rows, columns=SMOOTH_COLUMNS)
+    return pd.DataFrame(rows, columns=SMOOTH_COLUMNS[1:])

@@ -8,7 +8,7 @@ alike (a state's weight) and every masked token of a state alike.
 import numpy as np
 import pandas as pd
 
-from discreteness.curves.estimate import resample
+from discreteness.curves.estimate import by_mode, resample
 from discreteness.randomness import key
 from discreteness.statistics import LEVEL, bootstrap_mean
 
@@ -16,6 +16,7 @@ BINS = 10  # of the mask ratio
 BOOTSTRAPS = 1000
 GRID = 2000  # quantiles kept for a bootstrapped percentile
 VIEWS = ("position", "distance_to_visible", "mask_ratio", "token_class")
+SHARES = (0.1, 0.5, 0.9)  # percentiles of R at one noise level
 
 
 def with_information(records: pd.DataFrame) -> pd.DataFrame:
@@ -29,18 +30,38 @@ def with_information(records: pd.DataFrame) -> pd.DataFrame:
 def recoverable_information(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Mean R by position, by distance to the nearest visible token, by mask ratio and by class of token.
 
-    Columns view (one of VIEWS), variant (`all`, or `text` without special tokens, so without the padding), group,
-    value, low, high (95 %, bootstrap over prompts), prompts (that have such a token), tokens (records).
+    Columns padding (whether the answers were measured with it), view (one of VIEWS), variant (`all`, or `text` without
+    special tokens, so without the padding), group, value, low, high (95 %, bootstrap over prompts), prompts (that have
+    such a token), tokens (records). Positions and distances from 4 on are taken together as `octave_halves` says; their
+    group is the middle of those there are.
     """
-    records = with_information(records)
     frames = []
-    for variant, mine in (("all", records), ("text", records[records["token_class"] != "special"])):
-        frames.extend(_grouped(mine, view, seed).assign(view=view, variant=variant) for view in VIEWS)
-    columns = ["view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
+    for mode, mine in by_mode(records).items():
+        mine = with_information(mine)
+        text = mine[mine["token_class"] != "special"]
+        for variant, kept in (("all", mine), ("text", text)):
+            found = [_grouped(kept, view, seed).assign(view=view, variant=variant) for view in VIEWS]
+            frames += [frame.assign(padding=mode == "padded") for frame in found]
+    columns = ["padding", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
+def octave_halves(numbers: np.ndarray) -> np.ndarray:
+    """Bin of each number, its smallest member: 0, 1, 2, 3 alone, then 4–5, 6–7, 8–11, 12–15, 16–23, 24–31 and so on."""
+    numbers = np.asarray(numbers, dtype=np.int64)
+    width = 2 ** np.maximum(np.log2(np.maximum(numbers, 1)).astype(np.int64) - 1, 0)
+    return numbers // width * width
+
+
+def _binned(numbers: pd.Series) -> pd.Series:
+    """Each number's bin of `octave_halves`, named by the middle of the numbers there are in it."""
+    ends = numbers.groupby(octave_halves(numbers.to_numpy())).agg(["min", "max"])
+    return pd.Series(octave_halves(numbers.to_numpy()), index=numbers.index).map(ends.mean(axis=1))
+
+
 def _grouped(records: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
+    if by in ("position", "distance_to_visible"):
+        records = records.assign(**{by: _binned(records[by])})
     weighted = records.assign(product=records["recoverable"] * records["weight"])
     cells = weighted.groupby(["prompt_id", by], sort=True).agg(
         product=("product", "sum"), weight=("weight", "sum"), tokens=("weight", "size")
@@ -82,26 +103,32 @@ def _draws(prompts: int, seed: int) -> np.ndarray:
 def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Same noise level, very different loss: how unequal R is among the tokens masked at one mask ratio.
 
-    Columns mask_ratio, statistic (`p90_p10`, the 90th minus the 10th percentile of R, or `sd`), value, low, high (95 %,
-    bootstrap over prompts), prompts, tokens; nats. Special tokens are left out: predictable padding would widen it.
+    Columns padding, mask_ratio, statistic (percentiles `p10`, `p50` and `p90` of R, `p90_p10`, the last minus the
+    first, and `sd`), value, low, high (95 %, bootstrap over prompts), prompts, tokens; nats. Special tokens are left
+    out: predictable padding would widen it.
     """
-    records = with_information(records)
-    records = records[records["token_class"] != "special"]
     rows = []
-    for ratio, mine in records.groupby("mask_ratio"):
-        prompt, names = pd.factorize(mine["prompt_id"], sort=True)
-        values, weights = mine["recoverable"].to_numpy(), mine["weight"].to_numpy(np.float64)
-        statistics = {"p90_p10": _percentile_range, "sd": _standard_deviation}
-        draws = np.vstack([np.ones(len(names)), _draws(len(names), seed)])  # the first one is the data themselves
-        for statistic, function in statistics.items():
-            value, *drawn = function(values, weights, prompt, draws)
-            low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            rows.append((ratio, statistic, value, low, high, len(names), len(mine)))
-    return pd.DataFrame(rows, columns=["mask_ratio", "statistic", "value", "low", "high", "prompts", "tokens"])
+    for mode, text in by_mode(records).items():
+        text = with_information(text[text["token_class"] != "special"])
+        for ratio, mine in text.groupby("mask_ratio"):
+            prompt, names = pd.factorize(mine["prompt_id"], sort=True)
+            values, weights = mine["recoverable"].to_numpy(), mine["weight"].to_numpy(np.float64)
+            draws = np.vstack([np.ones(len(names)), _draws(len(names), seed)])  # the first one is the data themselves
+            p10, p50, p90 = _percentiles(values, weights, prompt, draws)
+            sd = _standard_deviation(values, weights, prompt, draws)
+            statistics = {"p10": p10, "p50": p50, "p90": p90, "p90_p10": p90 - p10, "sd": sd}
+            for statistic, (value, *drawn) in statistics.items():
+                low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+                rows.append((mode == "padded", ratio, statistic, value, low, high, len(names), len(mine)))
+    return pd.DataFrame(
+        rows, columns=["padding", "mask_ratio", "statistic", "value", "low", "high", "prompts", "tokens"]
+    )
 
 
-def _percentile_range(values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """90th minus 10th percentile of values (n,) under every draw of prompts, (draws, P) -> (draws,).
+def _percentiles(
+    values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Percentiles SHARES of values (n,) under every draw of prompts, (draws, P) -> (draws,) each.
 
     More than GRID values are read off at GRID of their own quantiles, so that every draw is a row of a product.
     """
@@ -113,8 +140,7 @@ def _percentile_range(values: np.ndarray, weights: np.ndarray, prompt: np.ndarra
     mass = np.zeros((draws.shape[1], len(upper)))
     np.add.at(mass, (prompt, cell), weights)
     reached = np.cumsum(draws @ mass, axis=1)  # (draws, cells)
-    low, high = ((reached >= share * reached[:, -1:] * (1 - 1e-12)).argmax(1) for share in (0.1, 0.9))
-    return upper[high] - upper[low]
+    return tuple(upper[(reached >= share * reached[:, -1:] * (1 - 1e-12)).argmax(1)] for share in SHARES)
 
 
 def _standard_deviation(values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray) -> np.ndarray:

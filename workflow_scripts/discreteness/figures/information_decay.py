@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
-from discreteness.plotting import CLASS_COLOURS, WIDTH, band, model_lines
+from discreteness.plotting import CLASS_COLOURS, SMALL, WIDTH, band, model_lines
 
-COLUMNS = "model view variant group value low high prompts tokens".split()
-VARIANT_COLOURS = {"text": "#0072B2", "all": "#8A8A8A"}
-VARIANT_NAMES = {"text": "text tokens", "all": "all tokens, special ones too"}
+COLUMNS = "model padding view variant group value low high prompts tokens".split()
+SERIES = {"answers only": "#D55E00", "text of padded answers": "#D55E00", "answers with padding": "#0072B2"}
 MARKERS = "osD^"
 GREY = "#444444"
+FEWEST = 10  # answers behind a point; fewer say nothing of others
+SHORT = {"punctuation": "punct."}
 
 
 def finite(table: pd.DataFrame, names: tuple[str, ...] = ("value", "low", "high")) -> pd.DataFrame:
@@ -49,24 +50,40 @@ def estimate(row: pd.Series, signed: bool = False) -> str:
     return f"{row['value']:{sign}.2f}{found}".replace("-", "\N{MINUS SIGN}")
 
 
+def is_padded(table: pd.DataFrame) -> pd.Series:
+    """Whether a row's answers were measured with their padding."""
+    return table["padding"].astype(str).str.lower() == "true"
+
+
+def with_series(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `series`, one of SERIES or missing; of a model whose answers were not measured alone, the text."""
+    padded, alone = is_padded(table), set(table.loc[~is_padded(table), "model"])
+    text = (table["variant"] != "all") & ~table["model"].isin(alone)
+    series = np.where(padded & text, "text of padded answers", np.where(padded, "answers with padding", "answers only"))
+    kept = ~padded & (table["variant"] != "text") | padded & (text | (table["variant"] == "all"))
+    return table.assign(series=pd.Series(series, table.index).where(kept))
+
+
 def draw_information_decay(table: pd.DataFrame) -> Figure:
     """Draw recoverable information and its spread (columns `COLUMNS`), models in the table's order."""
     lines = model_lines(table["model"])
-    table = finite(table)
+    table = with_series(finite(table))
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     places = figure.subplots(2, 3)
     by_number = (
-        ("mask_ratio", "Recoverable information", "mask ratio"),
-        ("distance_to_visible", "Nearest visible token", "distance in tokens"),
-        ("position", "Position in the answer", "position"),
+        ("mask_ratio", "Share of the answer masked", "mask ratio"),
+        ("distance_to_visible", "Nearest visible token", "distance, tokens (log scale)"),
+        ("position", "Place in the answer", "position, tokens (log scale)"),
     )
     for axes, letter, (view, title, label) in zip(places[0], "abc", by_number, strict=True):
         _draw_numbers(axes, table[table["view"] == view], view, lines)
         axes.set_xlabel(label)
+        axes.set_ylabel("mean R, nats a token")
         plotting.panel_letter(axes, letter, title)
-    places[0, 0].set_ylabel("R, nats a token")
-    draws = (("d", "Class of token", _draw_classes), ("e", "Same noise, very different loss", _draw_spread))
-    for axes, (letter, title, draw) in zip(places[1], (*draws, ("f", "Salience", _draw_salience)), strict=True):
+    draws = (("d", "Same noise, very different loss", _draw_spread), ("e", "Class of token", _draw_classes))
+    for axes, (letter, title, draw) in zip(
+        places[1], (*draws, ("f", "Words masked by class", _draw_salience)), strict=True
+    ):
         draw(axes, table, lines)
         plotting.panel_letter(axes, letter, title)
     plotting.outer_legend(figure, _handles(table, lines), _about(table, lines))
@@ -75,113 +92,149 @@ def draw_information_decay(table: pd.DataFrame) -> Figure:
 
 def _about(table: pd.DataFrame, lines: dict) -> str:
     """Whose information it is, if one model's, and from how many answers and tokens."""
-    prompts, tokens = (table[name].astype(float).max() for name in ("prompts", "tokens"))
-    known = [(prompts, "reference answers"), (tokens, "predictions of a token")]
-    numbers = [f"{number:,.0f} {name}" for number, name in known if np.isfinite(number)]
-    return ", ".join([*(lines if len(lines) == 1 else []), *numbers])
+    counted = table[(table["view"] == "mask_ratio") & table["series"].notna()].astype(
+        {"prompts": float, "tokens": float}
+    )
+    if counted.empty:
+        return ", ".join(lines if len(lines) == 1 else [])
+    first = counted[counted["model"] == counted["model"].iloc[0]].groupby("series", sort=False)["tokens"].sum()
+    tokens = ", ".join(f"{number:,.0f} in {name}" for name, number in first.items())
+    said = [*(lines if len(lines) == 1 else []), f"{counted['prompts'].max():,.0f} reference answers"]
+    return f"{', '.join(said)}; masked tokens: {tokens}"
 
 
 def _handles(table: pd.DataFrame, lines: dict) -> list[Artist]:
-    """Legend entries: models by line style and marker if there are several, tokens counted by colour."""
+    """Legend entries: models by line style and marker if there are several, what is measured by colour."""
     looks = {"color": GREY, "markersize": 3.5}
     several = lines.items() if len(lines) > 1 else []
     models = [
         Line2D([], [], linestyle=style, marker=MARKERS[i % 4], label=name, **looks)
         for i, (name, style) in enumerate(several)
     ]
-    found = [name for name in VARIANT_COLOURS if (table["variant"] == name).any()]
-    look = {"linewidth": 2.5}
-    return [*models, *(Line2D([], [], color=VARIANT_COLOURS[v], label=VARIANT_NAMES[v], **look) for v in found)]
+    found = [name for name in SERIES if (table["series"] == name).any()]
+    return [*models, *(Line2D([], [], color=SERIES[name], linewidth=2.5, label=name) for name in found)]
 
 
 def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict) -> None:
-    """Recoverable information over a number: text tokens in front of all tokens."""
-    table = numbered(table[table["variant"].isin(VARIANT_COLOURS)])
+    """Mean recoverable information over a number, as points with bands."""
+    table = numbered(table[table["prompts"].astype(float) >= FEWEST])
     if view == "distance_to_visible":
         table = table[table["group"] > 0]
-    for variant in ("all", "text"):
-        for model, style in lines.items():
-            rows = table[(table["variant"] == variant) & (table["model"] == model)]
-            look = {"over": "group", "strength": 0.15, "marker": "o" if len(rows) < 20 else "", "markersize": 2.5}
-            band(axes, rows, VARIANT_COLOURS[variant], style, **look)
+    for series, colour in reversed(SERIES.items()):
+        for i, (model, style) in enumerate(lines.items()):
+            rows = table[(table["series"] == series) & (table["model"] == model)]
+            band(axes, rows, colour, style, over="group", strength=0.22, marker=MARKERS[i % 4], markersize=2.3)
     if table.empty:
         say_empty(axes)
     else:
         axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
     if view == "mask_ratio":
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+        _ratio_axis(axes)
     elif view == "distance_to_visible":
         plotting.step_axis(axes, table["group"], most=6)
+        highest = table["group"].max() if len(table) else 1
+        ticks = [2.0**power for power in range(20) if 2**power <= highest]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     else:
-        plotting.log_position_axis(axes, int(table["group"].max()) + 1 if len(table) else 1)
+        plotting.log_position_axis(axes, int(1.15 * table["group"].max()) + 1 if len(table) else 1)
 
 
-def _points(axes: Axes, rows: pd.DataFrame, places: dict, lines: dict, colour: dict) -> None:
-    """Points with bars at the places of their groups, models side by side."""
-    for i, model in enumerate(lines):
-        for _, row in rows[rows["model"] == model].iterrows():
-            at = places[row["group"]] + 0.16 * (i - (len(lines) - 1) / 2)
-            look = {"color": colour[row["group"]], "linewidth": 1.1}
-            axes.plot([at, at], [row["low"], row["high"]], **look)
-            axes.plot([at], [row["value"]], marker=MARKERS[i % 4], markersize=4, **look)
-    axes.set_xlim(-0.6, len(places) - 0.4)
-
-
-def _draw_classes(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """Recoverable information by class of token; a class that text lacks as it is among all tokens."""
-    rows = table[(table["view"] == "token_class") & table["group"].isin(list(CLASS_COLOURS))]
-    rows = rows.sort_values("variant", ascending=False, kind="stable").drop_duplicates(["model", "group"])
-    found = [name for name in CLASS_COLOURS if (rows["group"] == name).any()]
-    _points(axes, rows, {name: i for i, name in enumerate(found)}, lines, CLASS_COLOURS)
-    short = {"punctuation": "punct."}
-    axes.set_xticks(range(len(found)), [short.get(name, name) for name in found], fontsize=plotting.SMALL)
-    axes.set_ylabel("R, nats a token")
-    if rows.empty:
-        say_empty(axes)
-    else:
-        axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+def _ratio_axis(axes: Axes) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
 def _draw_spread(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """The 90th less the 10th percentile of what is recoverable at one mask ratio, with its value at half in figures."""
-    table = table[(table["view"] == "spread") & (table["variant"] == "p90_p10")]
-    said = []
-    for model, style in lines.items():
-        rows = numbered(table[table["model"] == model])
-        band(axes, rows, VARIANT_COLOURS["text"], style, over="group", marker="o", markersize=2.5, strength=0.15)
-        half = nearest(rows, 0.5)
+    """Between which values R lies for four tokens in five that are masked at one ratio, and the width near one half."""
+    spread, said = table[table["view"] == "spread"], []
+    for i, (model, style) in enumerate(lines.items()):
+        mine = spread[spread["model"] == model]
+        alone = ~is_padded(mine)
+        mine = mine[alone] if alone.any() else mine
+        colour = SERIES["answers only"]
+        p10, p50, p90 = (numbered(mine[mine["variant"] == name]).set_index("group") for name in ("p10", "p50", "p90"))
+        both = p10.index.intersection(p90.index)
+        axes.fill_between(both, p10["value"][both], p90["value"][both], color=colour, alpha=0.16, linewidth=0)
+        for rows in (p10, p90):
+            band(axes, rows.reset_index(), colour, style, over="group", strength=0.3, linewidth=0.9)
+        axes.plot(p50.index, p50["value"], color=GREY, linestyle=style, marker=MARKERS[i % 4], markersize=2.3)
+        half = nearest(mine[mine["variant"] == "p90_p10"], 0.5)
         if half is not None:
-            whose = f"{model}, " if len(lines) > 1 else ""
-            said.append(plotting.printable(f"{whose}{half['group']:.2g} masked: {estimate(half)}"))
-    axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+            if len(lines) == 1 and half["group"] in both:
+                at = half["group"]
+                arrow = {"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "color": "#111111"}
+                axes.annotate("", (at, p90["value"][at]), (at, p10["value"][at]), arrowprops=arrow)
+            whose = f"{model}: " if len(lines) > 1 else f"p90 − p10 at {half['group']:.2g} masked:\n"
+            said += f"{whose}{estimate(half)}".split("\n")
     axes.set_xlabel("mask ratio")
-    axes.set_ylabel("p90 − p10 of R, nats")
-    if not axes.lines:
+    axes.set_ylabel("R, nats a token")
+    if not axes.lines and not said:
         say_empty(axes)
+        _ratio_axis(axes)
         return
-    axes.set_ylim(bottom=0)
-    said = [plotting.fit_text(text, 125, 6.5) for text in said]
-    axes.text(0.04, 0.05, "\n".join(said), transform=axes.transAxes, fontsize=6.5, va="bottom", linespacing=1.3)
+    axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+    _ratio_axis(axes)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + (high - low) * 0.13 * len(said))
+    said = [plotting.fit_text(plotting.printable(text), 125, SMALL) for text in said]
+    axes.text(0.97, 0.985, "\n".join(said), transform=axes.transAxes, fontsize=SMALL, va="top", ha="right")
+
+
+def _rows_of_points(axes: Axes, rows: pd.DataFrame, names: dict[str, str], lines: dict, colours: dict) -> None:
+    """Points with bars in a row a group, from top to bottom, models below each other; each says its number."""
+    apart = 0.7 / max(len(lines), 1)
+    for i, model in enumerate(lines):
+        for _, row in rows[rows["model"] == model].iterrows():
+            at = list(names).index(row["group"]) + apart * (i - (len(lines) - 1) / 2)
+            look = {"color": colours[row["group"]], "linewidth": 1.3}
+            axes.plot([row["low"], row["high"]], [at, at], **look)
+            axes.plot([row["value"]], [at], marker=MARKERS[i % 4], markersize=4, **look)
+    axes.set_yticks(range(len(names)), list(names.values()))
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.margins(x=0.05)
+    axes.axvline(0, color="#888888", linewidth=0.7, zorder=0)
+
+
+def _draw_classes(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
+    """Recoverable information by class of token, in answers alone or, for special tokens, with the padding."""
+    rows = table[(table["view"] == "token_class") & table["group"].isin(list(CLASS_COLOURS)) & table["series"].notna()]
+    rows = rows[rows["prompts"].astype(float) >= FEWEST]
+    order = rows["series"].map({name: i for i, name in enumerate(SERIES)})
+    rows = rows.assign(order=order).sort_values("order", kind="stable").drop_duplicates(["model", "group"])
+    found = {name: SHORT.get(name, name) for name in CLASS_COLOURS if (rows["group"] == name).any()}
+    axes.set_xlabel("mean R, nats a token")
+    if rows.empty:
+        say_empty(axes)
+    else:
+        _rows_of_points(axes, rows, found, lines, CLASS_COLOURS)
 
 
 def _draw_salience(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """Loss of content and function words at the same noise level, and the paired difference in figures."""
-    table = table[(table["view"] == "salience") & (table["variant"] == "mean_nll")]
-    places = {"content": 0, "function": 1}
-    _points(axes, table[table["group"].isin(list(places))], places, lines, CLASS_COLOURS)
-    axes.set_xticks([0, 1], ["content words", "function words"])
-    axes.set_ylabel("loss, nats a token")
-    if not axes.lines:
+    """Loss of content and function words at the same noise level, and the paired difference, in figures too."""
+    rows = table[(table["view"] == "salience") & (table["variant"] == "mean_nll")]
+    names = {"content": "content", "function": "function", "difference": "difference"}
+    rows = rows[rows["group"].isin(list(names))]
+    axes.set_xlabel("loss, nats a masked token")
+    if rows.empty:
         say_empty(axes)
         return
-    low, high = axes.get_ylim()
+    _rows_of_points(axes, rows, names, lines, {**CLASS_COLOURS, "difference": GREY})
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(0, low), max(high, 0) * 1.05 or 1)
     said = []
+    if len(lines) == 1:
+        for i, name in enumerate(names):
+            for _, row in rows[rows["group"] == name].iterrows():
+                place = {"xycoords": "data", "xytext": (0, 5), "textcoords": "offset points", "fontsize": SMALL}
+                text = estimate(row, signed=name == "difference")
+                middle = np.mean(axes.get_xlim())
+                side = "left" if row["value"] < middle else "right"
+                axes.annotate(text, (row["low"] if side == "left" else row["high"], i), ha=side, va="bottom", **place)
+        return
     for model in lines:
-        for _, row in table[(table["model"] == model) & (table["group"] == "difference")].iterrows():
-            whose = f"{model}, " if len(lines) > 1 else ""
-            said.append(plotting.printable(f"{whose}difference: {estimate(row, signed=True)}"))
-    axes.set_ylim(min(0, low), max(high, 0) * (1.1 + 0.12 * len(said)) or 1)
-    said = [plotting.fit_text(text, 125, 6.5) for text in said]
-    axes.text(0.97, 0.98, "\n".join(said), transform=axes.transAxes, fontsize=6.5, va="top", ha="right")
+        for _, row in rows[(rows["model"] == model) & (rows["group"] == "difference")].iterrows():
+            said.append(plotting.printable(f"{model}: {estimate(row, signed=True)}"))
+    axes.set_ylim(2.6 + 0.4 * len(said), -0.6)
+    said = [plotting.fit_text(text, 125, SMALL) for text in said]
+    axes.text(0.97, 0.02, "\n".join(said), transform=axes.transAxes, fontsize=SMALL, va="bottom", ha="right")

@@ -8,19 +8,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
-from discreteness.figures.information_decay import finite, say_empty
-from discreteness.plotting import WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.information_decay import finite, is_padded, say_empty
+from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
 
-COLUMNS = "model statistic schedule steps value low high prompts".split()
+COLUMNS = "model padding statistic schedule steps value low high prompts".split()
 SCHEDULES = ("uniform", "optimal", "llada", "cosine", "dream")
-PREDICTED = ("price", "bound", "exact", "sampled")
+NAMES = {"llada": "LLaDA", "dream": "Dream"}
+MARKERS = "osD^vPX*"
+PREDICTED = ("price", "relative", "bound", "exact", "sampled")
 MEASURED = (("regret", "Measured regret", "nats a token"), ("perplexity", "Measured perplexity", "judge's perplexity"))
 GREY = "#444444"
-COLUMNS_OF_PANELS = 3
+APART = 0.14  # schedules at one number of steps, in doublings of it, at most
+LINEAR = 1.0  # nats an answer up to which prices are on a linear scale
 
 
 def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
-    """Draw prices by number of steps (columns `COLUMNS`): a panel a model; below, what is measured."""
+    """Draw prices by steps (columns `COLUMNS`): two panels a model and kind of answers, then measurements."""
     lines = model_lines(table["model"])
     table = finite(table, ("steps", "value", "low", "high")).dropna(subset="steps").sort_values("steps", kind="stable")
     table = table[table["steps"] > 0]
@@ -32,101 +35,170 @@ def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
     # Keyed by kind too, so that a decoder with a schedule's name has a colour of its own.
     colours = decoder_colours([*((0, name) for name in SCHEDULES), *((0, s) for s in schedules)])
     colours = decoder_colours([*colours, *((1, name) for name in decoders)])
-    rows = -(-len(lines) // COLUMNS_OF_PANELS)
-    heights = [2.4 if len(lines) < COLUMNS_OF_PANELS else 2.0] * rows + ([1.9] if decoders else [])
+    both = is_padded(predicted).nunique() > 1
+    pairs = [(model, padded) for model in lines for padded in ((False, True) if both else (None,))]
+    abreast = 1 if len(pairs) <= 2 else 2
+    rows = -(-len(pairs) // abreast)
+    heights = [2.1] * rows + ([2.0] if decoders else [])
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     letters = iter("abcdefghijklmnopqrstuvwxyz")
-    models = list(lines)
     for row in range(rows):
-        here = models[row * COLUMNS_OF_PANELS : (row + 1) * COLUMNS_OF_PANELS]
-        places = grid[row].subgridspec(1, min(len(models), COLUMNS_OF_PANELS))
-        for column, model in enumerate(here):
-            axes = figure.add_subplot(places[column])
-            _draw_predicted(axes, predicted[predicted["model"] == model], colours)
-            axes.set_xlabel("steps K")
-            axes.set_ylabel("nats an answer" if column == 0 else "")
-            title = f"Predicted price, {plotting.printable(model)}"
-            plotting.panel_letter(axes, next(letters), plotting.fit_text(title, 400 / min(len(models), 3) - 20, 7.5))
+        places = grid[row].subgridspec(1, 2 * abreast)
+        for column, (model, padded) in enumerate(pairs[row * abreast : (row + 1) * abreast]):
+            mine = predicted[predicted["model"] == model]
+            mine = mine if padded is None else mine[is_padded(mine) == padded]
+            whose = {None: "", False: ", answers only", True: ", with padding"}[padded]
+            name = plotting.fit_text(plotting.printable(model), 230 / abreast - 75, 7.5)
+            axes = figure.add_subplot(places[2 * column])
+            _draw_predicted(axes, mine[mine["statistic"] != "relative"], schedules, colours)
+            axes.set_xlabel("steps K (log scale)")
+            axes.set_ylabel("price, nats an answer")
+            plotting.panel_letter(axes, next(letters), f"{name}{whose}")
+            axes = figure.add_subplot(places[2 * column + 1])
+            _draw_relative(axes, mine[mine["statistic"] == "relative"], table["steps"], schedules, colours)
+            axes.set_xlabel("steps K (log scale)")
+            axes.set_ylabel("price / uniform price")
+            plotting.panel_letter(axes, next(letters), "Relative to uniform")
     if decoders:
         places = grid[-1].subgridspec(1, 3, width_ratios=[1, 1, 0.5])
+        expected = table[(table["statistic"] == "regret_expected") & _as_decoded(table)]
         for place, (statistic, title, unit) in zip(places, MEASURED, strict=False):
             axes = figure.add_subplot(place)
-            _draw_measured(axes, measured[measured["statistic"] == statistic], lines, colours)
+            beside = expected if statistic == "regret" else expected.iloc[:0]
+            _draw_measured(axes, measured[measured["statistic"] == statistic], beside, lines, colours)
             plotting.step_axis(axes, table["steps"], most=6)
-            axes.set_xlabel("steps K")
+            _widen(axes)
+            axes.set_xlabel("steps K (log scale)")
             axes.set_ylabel(unit)
             plotting.panel_letter(axes, next(letters), title)
-        _decoder_legend(figure.add_subplot(places[2]), lines, {name: colours[1, name] for name in decoders})
-    plotting.outer_legend(figure, _handles(predicted, schedules, colours), _about(predicted))
+        shown = {name: colours[1, name] for name in decoders}
+        _decoder_legend(figure.add_subplot(places[2]), lines, shown, len(expected) > 0)
+    plotting.outer_legend(figure, _handles(predicted, schedules, colours), _about(predicted, measured))
     return figure
 
 
-def _about(predicted: pd.DataFrame) -> str | None:
+def _as_decoded(table: pd.DataFrame) -> pd.Series:
+    """Rows of padded answers, which is what is decoded; of a model without any, its other rows."""
+    padded = is_padded(table)
+    return padded | ~table["model"].isin(set(table.loc[padded & (table["statistic"] == "regret_expected"), "model"]))
+
+
+def _about(predicted: pd.DataFrame, measured: pd.DataFrame) -> str | None:
     prompts = predicted.loc[predicted["statistic"] == "price", "prompts"].astype(float).max()
-    return f"Curve measured on {prompts:,.0f} answers" if np.isfinite(prompts) else None
+    decoded = measured["prompts"].astype(float).max()
+    said = [f"curve of {prompts:,.0f} reference answers"] if np.isfinite(prompts) else []
+    said += [f"{decoded:,.0f} decoded answers for each decoder and K"] if np.isfinite(decoded) else []
+    return "; ".join(said) or None
 
 
 def _handles(predicted: pd.DataFrame, schedules: list[str], colours: dict) -> list[Artist]:
-    """Legend entries: schedules by colour, kinds of estimate by look."""
+    """Legend entries: schedules by colour and marker, kinds of estimate by look."""
     look = {"color": GREY, "linewidth": 1.1}
     kinds = {
-        "bound": Line2D([], [], linestyle="-.", label="bound of Li and Cai, uniform", **look),
-        "exact": Line2D([], [], linestyle=":", label="exact curve", **look),
-        "sampled": Line2D([], [], linestyle="", marker="o", markersize=3.5, color=GREY, label="sampled"),
+        "bound": Line2D([], [], linestyle="-.", label="Li and Cai's bound (uniform)", **look),
+        "exact": Line2D([], [], linestyle="", marker="_", markersize=9, markeredgewidth=1.4, color="k", label="exact"),
+        "sampled": Line2D([], [], marker="o", markersize=4.5, mfc="white", label="sampled sentences (uniform)", **look),
     }
-    named = [Line2D([], [], color=colours[0, name], linewidth=2.5, label=name) for name in schedules]
+    named = [
+        Line2D(
+            [], [], color=colours[0, name], marker=MARKERS[i % 8], markersize=3.5, label=NAMES.get(name, name), ls=style
+        )
+        for i, (name, style) in enumerate(zip(schedules, ["-", "-", *["--"] * len(schedules)], strict=False))
+    ]
     return [*named, *(kind for name, kind in kinds.items() if (predicted["statistic"] == name).any())]
 
 
-def _draw_predicted(axes: Axes, table: pd.DataFrame, colours: dict) -> None:
-    """One model's price by schedule, its bound, and for known languages the exact and the sampled price."""
+def _draw_predicted(axes: Axes, table: pd.DataFrame, schedules: list[str], colours: dict) -> None:
+    """One model's price by schedule, with bands for the first two, its bound; for known languages exact and sampled."""
     for (statistic, schedule), rows in table.groupby(["statistic", "schedule"], sort=False):
-        colour = colours[0, schedule]
-        if statistic == "price":
-            band(axes, rows, colour, over="steps", marker="o", markersize=2, strength=0.18)
+        order = schedules.index(schedule)
+        colour, steps = colours[0, schedule], rows["steps"]
+        if statistic == "price" and order < 2:
+            look = {"marker": MARKERS[order % 8], "markersize": 3, "zorder": 4, "strength": 0.2}
+            band(axes, rows, colour, over="steps", **look)
+        elif statistic == "price":
+            look = {"marker": MARKERS[order % 8], "markersize": 2.5, "linewidth": 0.8, "linestyle": "--", "zorder": 3}
+            axes.plot(steps, rows["value"], color=colour, **look)
         elif statistic == "bound":
-            axes.plot(rows["steps"], rows["value"], color=GREY, linestyle="-.", linewidth=1, zorder=1)
+            axes.plot(steps, rows["value"], color=GREY, linestyle="-.", linewidth=1, zorder=2)
         elif statistic == "exact":
-            axes.plot(rows["steps"], rows["value"], color=plotting.tint(colour, 1), linestyle=":", linewidth=2)
+            axes.plot(steps, rows["value"], color="k", linestyle="", marker="_", markersize=8, mew=1.2, zorder=5)
         else:
-            axes.vlines(rows["steps"], rows["low"], rows["high"], color=colour, linewidth=1.1)
-            axes.plot(rows["steps"], rows["value"], color=colour, linestyle="", marker="o", markersize=4, mfc="white")
+            axes.vlines(steps, rows["low"], rows["high"], color=GREY, linewidth=1.1, zorder=5)
+            axes.plot(steps, rows["value"], color=GREY, linestyle="", marker="o", markersize=4.5, mfc="none", zorder=5)
     plotting.step_axis(axes, table["steps"], most=6)
     if table.empty:
         say_empty(axes)
     else:
-        _zero_and_log_axis(axes, table["value"].to_numpy(float))
+        _widen(axes)
+        _zero_and_log_axis(axes, table[["value", "low", "high"]].to_numpy(float))
 
 
-def _zero_and_log_axis(axes: Axes, values: np.ndarray) -> None:
-    """A scale that is linear about 0, which the last K reaches, and logarithmic above; labels in plain figures."""
-    top = max(float(np.max(np.abs(values))), 1e-9)
-    power = int(np.floor(np.log10(top)))
-    small = np.abs(values)[np.abs(values) > top / 1000]
-    first = max(int(np.floor(np.log10(small.min()))), power - 3) if len(small) else power
-    axes.set_yscale("symlog", linthresh=10.0**first, linscale=0.6)
-    ticks = [0.0, *(10.0**p for p in range(first, power + 1))]
-    ticks = [-tick for tick in ticks[:0:-1] if values.min() <= -tick] + ticks
-    axes.set_yticks(ticks, [f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
-    axes.set_yticks([], minor=True)
-    low = min(values.min() * 1.3, -0.15 * 10.0**first)
-    axes.set_ylim(low, max(top * 1.6, 10.0**first * 1.2))
+def _widen(axes: Axes, factor: float = 1.12) -> None:
+    """Room for markers and what is drawn beside them at both ends of a logarithmic axis."""
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / factor, high * factor)
+
+
+def _draw_relative(axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules: list[str], colours: dict) -> None:
+    """Prices as shares of the uniform one, side by side at each K; intervals may leave the panel, points do not."""
+    found = [name for name in schedules if (table["schedule"] == name).any()]
+    counts = np.log2(np.unique(table["steps"].to_numpy(float)))
+    apart = min([APART, *(0.8 * np.diff(counts) / max(len(found), 1))])
+    for i, name in enumerate(found):
+        rows, order = table[table["schedule"] == name], schedules.index(name)
+        at = rows["steps"] * 2.0 ** (apart * (i - (len(found) - 1) / 2))
+        axes.vlines(at, rows["low"], rows["high"], color=colours[0, name], linewidth=1.2)
+        look = {"marker": MARKERS[order % 8], "markersize": 3.5, "linestyle": ""}
+        axes.plot(at, rows["value"], color=colours[0, name], **look)
+    plotting.step_axis(axes, steps, most=6)
+    if table.empty:
+        say_empty(axes)
+        return
+    _widen(axes, 1.3)
+    values = table["value"].to_numpy(float)
+    axes.set_ylim(min(-0.05, 1.1 * values.min()), max(1.6, 1.15 * values.max()))
+    axes.axhline(1, color=colours[0, schedules[0]], linewidth=1, zorder=1)
     axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
 
 
-def _draw_measured(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict) -> None:
-    """A statistic of decoded answers by decoder; perplexity on a log scale."""
+def _zero_and_log_axis(axes: Axes, values: np.ndarray) -> None:
+    """A scale that is linear up to LINEAR nats either side of 0, which the last K reaches, and logarithmic above."""
+    lowest, highest = np.nanmin(values), np.nanmax(values)
+    top = max(abs(lowest), abs(highest), 1e-9)
+    linear = LINEAR if top > 3 * LINEAR else 10.0 ** np.floor(np.log10(top))
+    axes.set_yscale("symlog", linthresh=linear, linscale=1.0)
+    decades = range(int(np.floor(np.log10(linear))), int(np.ceil(np.log10(top))) + 1)
+    above = [step * 10.0**power for power in decades for step in (1, 3)]
+    above = [tick for tick in above if linear <= tick <= 1.5 * top]
+    above = above[:: -(-len(above) // 5)] if len(above) > 5 else above
+    ticks = [0.0, linear / 2, *above]
+    ticks = [-tick for tick in ticks[:0:-1] if lowest <= -tick] + ticks
+    axes.set_yticks(ticks, [f"{tick:g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylim(min(1.25 * lowest, -0.12 * linear), max(highest * 1.5, 0.3 * linear))
+    axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+
+
+def _draw_measured(axes: Axes, table: pd.DataFrame, expected: pd.DataFrame, lines: dict, colours: dict) -> None:
+    """A statistic of decoded answers by decoder, perplexity on a log scale; behind it what the curve lets expect."""
     is_perplexity = (table["statistic"] == "perplexity").all()
     if is_perplexity:
         table = table[table["value"] > 0]
-    for (model, decoder), rows in table.groupby(["model", "schedule"], sort=False):
-        band(axes, rows, colours[1, decoder], lines[model], over="steps", marker="o", markersize=2.5, strength=0.15)
+    for model, rows in expected.groupby("model", sort=False):
+        band(axes, rows, GREY, lines[model], over="steps", strength=0.2, linewidth=1, zorder=1.5)
+    cells = list(table.groupby(["model", "schedule"], sort=False))
+    for i, ((model, decoder), rows) in enumerate(cells):
+        at = rows["steps"] * 2.0 ** (0.18 * (i - (len(cells) - 1) / 2))
+        colour = colours[1, decoder]
+        axes.plot(at, rows["value"], color=colour, linestyle=lines[model], linewidth=0.9, marker="o", markersize=3)
+        axes.vlines(at, rows["low"], rows["high"], color=colour, linewidth=1.2)
     if table.empty:
         say_empty(axes)
     elif is_perplexity:
-        values = table["value"].to_numpy(float)
-        low, high = values.min() / 1.5, values.max() * 1.5
+        values = table[["value", "low", "high"]].to_numpy(float)
+        low, high = np.nanmin(values[values > 0]) / 1.2, np.nanmax(values) * 1.2
         ticks = np.outer(10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high)), [1, 2, 5]).ravel()
         ticks = ticks[(ticks >= low) & (ticks <= high)]
         ticks = ticks[:: -(-len(ticks) // 6)] if len(ticks) else ticks
@@ -138,12 +210,14 @@ def _draw_measured(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict) 
         axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
 
 
-def _decoder_legend(axes: Axes, lines: dict, colours: dict) -> None:
+def _decoder_legend(axes: Axes, lines: dict, colours: dict, expected: bool) -> None:
     """The decoders' own legend, beside what is measured of them."""
     axes.set_axis_off()
     several = lines.items() if len(lines) > 1 else []
     handles = [Line2D([], [], color=GREY, linestyle=style, label=name) for name, style in several]
-    handles += [Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in colours.items()]
+    handles += [Line2D([], [], color=colour, marker="o", markersize=3, label=name) for name, colour in colours.items()]
     for handle in handles:
-        handle.set_label(plotting.fit_text(plotting.printable(handle.get_label()), 65, 6.5))
-    axes.legend(handles=handles, loc="center left", borderaxespad=0, fontsize=6.5, title="decoder", title_fontsize=7)
+        handle.set_label(plotting.fit_text(plotting.printable(handle.get_label()), 65, SMALL))
+    if expected:
+        handles.append(Line2D([], [], color=GREY, linewidth=1, label="expected regret\nfrom the curve"))
+    axes.legend(handles=handles, loc="center left", borderaxespad=0, fontsize=SMALL, title="decoder", title_fontsize=7)

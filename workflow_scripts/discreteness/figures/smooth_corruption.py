@@ -1,21 +1,24 @@
-"""Information kept against nominal noise, and whether the information-smooth schedule makes it fall evenly."""
+"""Information kept against nominal noise, and the schedule of noise under which it falls evenly."""
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from discreteness import plotting
-from discreteness.figures.information_decay import finite, say_empty
-from discreteness.plotting import MODEL_COLOURS, WIDTH, band
+from discreteness.figures.information_decay import finite, is_padded, say_empty
+from discreteness.plotting import MODEL_COLOURS, SMALL, WIDTH, band
 
-COLUMNS = "source dataset corruption measure statistic noise value low high n".split()
+COLUMNS = "source dataset padding corruption measure statistic noise value low high n".split()
 LANGUAGE = "grammar"  # the source whose information is known exactly
 COLOURS = {"mask": "#0072B2", "uniform": "#E69F00", "gaussian": "#009E73"}
 NAMES = {"mask": "masking", "uniform": "uniform replacement", "gaussian": "Gaussian on embeddings"}
 MEASURES = {"tokens": "-", "sentence": "--"}
-NAMES_OF_MEASURES = {"tokens": "of the tokens, each alone", "sentence": "of the whole sentence"}
-SERIES = ["source", "dataset", "corruption"]
+NAMES_OF_MEASURES = {"tokens": "each token alone", "sentence": "whole sentence"}
+SERIES = ["source", "dataset", "padded", "corruption"]
+GREY = "#444444"
 
 
 def largest_distance(rows: pd.DataFrame) -> float:
@@ -26,96 +29,139 @@ def largest_distance(rows: pd.DataFrame) -> float:
 def draw_smooth_corruption(table: pd.DataFrame) -> Figure:
     """Draw the information that corruption leaves (columns `COLUMNS`): a known language, text, the smooth schedule."""
     table = finite(table, ("noise", "value", "low", "high")).sort_values("noise", kind="stable")
+    table = table.assign(padded=is_padded(table))
     of_language = table["source"] == LANGUAGE
     text = table[~of_language]
-    several = table.loc[of_language, "dataset"].nunique() > 1
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    grid = figure.add_gridspec(2, 2)
-    below = [grid[1, 0], grid[1, 1]] if len(text) else [grid[1, :]]
-    places = [figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], *below)]
-    letters = iter("abcd")
-    colours = _colours(table)
-    for measure, name in NAMES_OF_MEASURES.items():
-        axes = places.pop(0)
-        rows = table[of_language & (table["measure"] == measure)]
-        _draw_kept(axes, rows, colours, lambda key: f"{key[1]}, {NAMES[key[2]]}" if several else NAMES[key[2]])
-        datasets = list(dict.fromkeys(rows["dataset"]))
-        whose = f"{datasets[0]}: information" if len(datasets) == 1 else "Information"
-        plotting.panel_letter(axes, next(letters), plotting.fit_text(plotting.printable(f"{whose} {name}"), 210, 7.5))
-        axes.set_xlabel("nominal noise t")
-    if len(text):
-        axes = places.pop(0)
-        _draw_kept(axes, text, colours, lambda key: f"{key[0]}, {key[1]}", measures=True)
-        plotting.panel_letter(axes, next(letters), "Masking on text")
-        axes.set_xlabel("nominal noise t")
-    axes = places.pop(0)
-    _draw_check(axes, table[table["statistic"] == "smooth_kept"], colours)
-    plotting.panel_letter(axes, next(letters), "Check: the smooth schedule")
-    axes.set_xlabel("schedule's time s")
-    for axes in figure.axes:
-        axes.set_ylabel("information kept")
-        axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    colours, names = _colours(table), _names(table)
+    areas = table[table["statistic"] == "area"]
+    heights = [2.1, 2.1, max(0.8, 0.13 * len(areas) + 0.5)]
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    above, middle, below = figure.add_gridspec(3, 1, height_ratios=heights)
+    letters = iter("abcdef")
+    above = above.subgridspec(1, 3 if len(text) else 2)
+    shown = [
+        (table[of_language & (table["measure"] == name)], f"Known language, {what}")
+        for name, what in NAMES_OF_MEASURES.items()
+    ]
+    shown += [(text, "Masking the answers of text")] if len(text) else []
+    for place, (rows, title) in zip(above, shown, strict=True):
+        axes = figure.add_subplot(place)
+        _draw_lines(axes, rows[rows["statistic"] == "kept"], colours)
+        _labels(axes, next(letters), title, "nominal noise t", "information kept")
+    schedule, check = (figure.add_subplot(place) for place in middle.subgridspec(1, 2))
+    area = figure.add_subplot(below)
+    _draw_lines(schedule, table[table["statistic"] == "schedule"], colours, rising=True)
+    _labels(
+        schedule,
+        next(letters),
+        "Information-smooth schedule",
+        "time s: share of the information gone",
+        "nominal noise t(s)",
+    )
+    smooth = table[table["statistic"] == "smooth_kept"]
+    _draw_lines(check, smooth, colours, strength=0.12)
+    _labels(check, next(letters), "Information under that schedule, on other answers", "time s", "information kept")
+    if smooth["noise"].notna().any():
+        said = f"at most {largest_distance(smooth):.3f}\nfrom the diagonal"
+        check.text(0.97, 0.97, said, transform=check.transAxes, ha="right", va="top", fontsize=SMALL)
+    _draw_areas(area, areas, colours, names)
+    plotting.panel_letter(area, next(letters), "Area between curve and diagonal")
+    plotting.outer_legend(figure, _handles(table, colours, names), _about(table, of_language))
     return figure
+
+
+def _keys(table: pd.DataFrame) -> list[tuple]:
+    return list(dict.fromkeys(table[SERIES].itertuples(index=False, name=None)))
 
 
 def _colours(table: pd.DataFrame) -> dict:
     """A colour a series: of its corruption for a language, of its model for text; paler where it is used already."""
     colours, used, models = {}, {}, {}
-    for key in dict.fromkeys(table[SERIES].itertuples(index=False, name=None)):
-        source, _, corruption = key
+    for key in _keys(table):
+        source, _, _, corruption = key
         if source == LANGUAGE:
             base = COLOURS.get(corruption, "#CC79A7")
         else:
             base = MODEL_COLOURS[models.setdefault(source, len(models)) % len(MODEL_COLOURS)]
-        colours[key] = plotting.tint(base, 0.6 ** used.get(base, 0))
+        colours[key] = plotting.tint(base, 0.55 ** used.get(base, 0))
         used[base] = used.get(base, 0) + 1
     return colours
 
 
-def _diagonal(axes: Axes) -> None:
-    axes.plot([0, 1], [1, 0], color="#777777", linestyle=(0, (2, 2)), linewidth=0.9, zorder=1, label="ideal")
-    axes.set_ylim(min(0, axes.get_ylim()[0]), max(1.02, axes.get_ylim()[1]))
+def _names(table: pd.DataFrame) -> dict:
+    """What the legend calls a series: its corruption, and for text its model, data set and whether it was padded."""
+    several = table.loc[table["source"] != LANGUAGE, "dataset"].nunique() > 1
+    names = {}
+    for key in _keys(table):
+        source, dataset, padded, corruption = key
+        if source == LANGUAGE:
+            names[key] = NAMES.get(corruption, corruption)
+        else:
+            whose = f"{source}, {dataset}" if several else source
+            names[key] = f"{plotting.fit_text(plotting.printable(whose), 75, 7)}, {'padded' if padded else 'answers'}"
+    return names
 
 
-def _area(rows: pd.DataFrame) -> str:
-    """The area between curve and diagonal with its interval, as the legend says it."""
-    rows = rows[rows["statistic"] == "area"]
-    if rows.empty:
-        return ""
-    row = rows.iloc[0]
-    interval = "" if np.isnan([row["low"], row["high"]]).any() else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f": {row['value']:.3f}{interval}"
+def _handles(table: pd.DataFrame, colours: dict, names: dict) -> list[Artist]:
+    """Legend entries: series by colour, measures by line style."""
+    found = [Line2D([], [], color=colours[key], linewidth=2.5, label=name) for key, name in names.items()]
+    for measure, style in MEASURES.items():
+        if (table["measure"] == measure).any():
+            found.append(Line2D([], [], color=GREY, linestyle=style, label=NAMES_OF_MEASURES[measure]))
+    ideal = Line2D([], [], color="#777777", linestyle=(0, (1, 1.5)), linewidth=1.2, label="ideal: even loss")
+    return [*found, ideal] if found else []
 
 
-def _draw_kept(axes: Axes, table: pd.DataFrame, colours: dict, name, measures: bool = False) -> None:
-    """Information kept over nominal noise, a line a series (and measure), areas in the legend."""
-    for (*key, measure), rows in table.groupby([*SERIES, "measure"], sort=False):
-        kept = rows[rows["statistic"] == "kept"].dropna(subset="noise")
-        if kept.empty:
-            continue
-        area = _area(rows)
-        short = f"{name(key)}{f', {measure}' if measures else ''}"
-        room = 150 if len(area) else 200
-        label = plotting.fit_text(plotting.printable(short), room - 40, 6.5) + area
-        band(axes, kept, colours[tuple(key)], MEASURES.get(measure, ":"), label=label, over="noise", strength=0.15)
-    if not axes.lines:
-        say_empty(axes)
-        return
-    _diagonal(axes)
-    look = {"fontsize": 6.5, "title_fontsize": 6.5, "alignment": "left"}
-    has_area = (table["statistic"] == "area").any()
-    axes.legend(title="area to the diagonal" if has_area else None, **look)
+def _about(table: pd.DataFrame, of_language: pd.Series) -> str | None:
+    """From how many sentences and answers the curves are."""
+    said = []
+    for mine, what in ((table[of_language], "sentences of the language"), (table[~of_language], "reference answers")):
+        number = mine.loc[mine["statistic"] == "kept", "n"].astype(float).max()
+        said += [f"{number:,.0f} {what}"] if np.isfinite(number) else []
+    return ", ".join(said) or None
 
 
-def _draw_check(axes: Axes, table: pd.DataFrame, colours: dict) -> None:
-    """Information kept over the time of the information-smooth schedule: the diagonal where it works."""
+def _labels(axes: Axes, letter: str, title: str, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    plotting.panel_letter(axes, letter, title)
+
+
+def _draw_lines(axes: Axes, table: pd.DataFrame, colours: dict, rising: bool = False, strength: float = 0.22) -> None:
+    """A line with its band a series and measure, and the diagonal."""
     table = table.dropna(subset="noise")
     for (*key, measure), rows in table.groupby([*SERIES, "measure"], sort=False):
-        band(axes, rows, colours[tuple(key)], MEASURES.get(measure, ":"), over="noise", strength=0.1, linewidth=0.9)
+        style = MEASURES.get(measure, ":")
+        band(axes, rows, colours[tuple(key)], style, over="noise", strength=strength)
     if table.empty:
         say_empty(axes)
         return
-    _diagonal(axes)
-    said = f"at most {largest_distance(table):.3f}\nfrom the diagonal"
-    axes.text(0.96, 0.96, said, transform=axes.transAxes, ha="right", va="top", fontsize=6.5)
+    ends = [0, 1] if rising else [1, 0]
+    axes.plot([0, 1], ends, color="#777777", linestyle=(0, (1, 1.5)), linewidth=1.2, zorder=1)
+    axes.set_ylim(min(0, axes.get_ylim()[0]), max(1.02, axes.get_ylim()[1]))
+
+
+def _draw_areas(axes: Axes, table: pd.DataFrame, colours: dict, names: dict) -> None:
+    """The area of every series and measure as a point with its interval, and in figures."""
+    axes.set_xlabel("area (0: even loss)")
+    if table.empty:
+        say_empty(axes)
+        return
+    labels = []
+    for at, row in enumerate(table.itertuples(index=False)):
+        key = tuple(getattr(row, name) for name in SERIES)
+        axes.plot([row.low, row.high], [at, at], color=colours[key], linewidth=1.3)
+        filled = {} if row.measure == "tokens" else {"mfc": "white"}
+        axes.plot([row.value], [at], color=colours[key], marker="o", markersize=4, **filled)
+        interval = "" if np.isnan([row.low, row.high]).any() else f" [{row.low:.3f}, {row.high:.3f}]"
+        place = {"xycoords": ("axes fraction", "data"), "va": "center", "ha": "left", "fontsize": SMALL}
+        axes.annotate(f"{row.value:.3f}{interval}", (1.02, at), annotation_clip=False, **place)
+        short = {"tokens": "tokens", "sentence": "sentence"}.get(row.measure, row.measure)
+        labels.append(f"{plotting.fit_text(plotting.printable(names[key]), 130, SMALL)}, {short}")
+    axes.set_yticks(range(len(labels)), labels, fontsize=SMALL)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.margins(x=0.05)
+    axes.set_xlim(left=min(0, axes.get_xlim()[0]))
