@@ -1,8 +1,7 @@
 """What the workflow's own bookkeeping costs: dry runs and no-ops of thousands of jobs against bare Snakemake.
 
 The workflow with many rows of models, data sets and decoders is compared with a Snakefile of the same rules, jobs and
-edges between jobs, but with nothing else: no functions, no settings to check, no code among the inputs, no parameters,
-logs, benchmarks or resources. Three commands: a dry run where nothing exists, one where everything does (both
+edges between jobs, logs and benchmarks, but without functions, parameters and settings to check. Three commands: a dry run where nothing exists, one where everything does (both
 `snakemake -n --quiet`), and a no-op run. Seconds are processor time, so that they hold on a busy machine too; each is
 the least of `--repeat` runs. Everything is made in a temporary folder; no model is run.
 """
@@ -131,7 +130,11 @@ def bare_rules() -> str:
         made = [f"temp({path[5:]!r})" if path.startswith("temp:") else repr(path) for path in outputs]
         text += f"\nrule {name}:\n    input:\n" + "".join(f"        {line},\n" for line in inputs)
         text += "    output:\n" + "".join(f"        {line},\n" for line in made)
-        text += "    shell:\n        'touch {output}'\n"
+        wildcards = "/".join(f"{{{wildcard}}}" for wildcard in sorted(known))
+        text += f"    log:\n        'results/logs/{name}/{wildcards}.log',\n"
+        text += f"    benchmark:\n        'results/benchmarks/{name}/{wildcards}.jsonl'\n"
+        text += "    threads: 1\n    resources:\n        mem_mb=4000,\n        runtime=60,\n"
+        text += "    script:\n        'touch.py'\n"
     return text
 
 
@@ -162,6 +165,7 @@ def bare(folder: Path, models: int, datasets: int) -> list[str]:
     sizes = {"models": models, "datasets": datasets, "decoders": DECODERS, "shards": SHARDS}
     (folder / "sizes.json").write_text(json.dumps(sizes))
     (folder / "Snakefile").write_text(bare_rules())
+    (folder / "touch.py").write_text("for path in snakemake.output:\n    open(path, 'w').close()\n")
     return ["--configfile", "sizes.json"]
 
 
