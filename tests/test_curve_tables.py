@@ -9,6 +9,7 @@ from discreteness.curves.estimate import as_generated, prompt_curves
 from discreteness.curves.price import summarise
 from discreteness.curves.report import (
     exact_prices,
+    expected_regrets,
     prices,
     prices_of_records,
     smooth_corruption_of_curves,
@@ -53,8 +54,6 @@ def test_prices_of_equal_curves_are_those_of_the_curve():
     relative = table.loc["relative", "optimal", 3]["value"]
     assert relative == pytest.approx(best / expected_kl(CURVE, [4, 4, 4]))
     assert ("relative", "optimal", 12) not in table.index  # nothing is a share of nothing
-    for steps, known in ((1, CURVE[0] - CURVE[11]), (12, 0), (3, (CURVE[::4] - CURVE[3::4]).sum() / 3)):
-        assert table.loc["regret_expected", "uniform", steps]["value"] == pytest.approx(known)
 
 
 def test_pairs_that_depend_on_each_other_regret_twice_the_price():
@@ -76,7 +75,16 @@ def records_of(curves: dict[bool, list[float]]) -> pd.DataFrame:
         for position in range(k, len(f))
     ]
     columns = "prompt_id padding replicate visible span weight position answer_logprob".split()
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).assign(token_class="content")
+
+
+def test_regret_is_expected_of_the_text_alone():
+    """The last of three tokens is padding and certain; the others cost 3 nats at first, 2 with one token visible."""
+    records = records_of({True: [3.0, 2.0, 1.0]})
+    records.loc[records["position"] == 2, ["answer_logprob", "token_class"]] = 0.0, "special"
+    table = expected_regrets(records, [1, 3], 0).set_index("steps")["value"]
+    assert table[1] == pytest.approx(3 - 2)  # with two visible no text is masked: as with one
+    assert table[3] == 0
 
 
 def test_answers_with_and_without_padding_are_kept_apart():
@@ -86,6 +94,8 @@ def test_answers_with_and_without_padding_are_kept_apart():
     assert table["price", False, "uniform", 1] == pytest.approx(1) and table[
         "price", True, "uniform", 1
     ] == pytest.approx(3)
+    assert table["regret_expected", True, "uniform", 1] == pytest.approx(2)  # 3 − 1
+    assert table["regret_expected", True, "uniform", 2] == pytest.approx(2 / 3 * 1)  # two of three in a step: 2 − 1
     assert ("price", False, "uniform", 3) not in table.index and table["price", True, "uniform", 3] == 0
     assert prompt_curves(as_generated(records))["p0"] == pytest.approx(curves[True])
     assert prompt_curves(as_generated(records[~records["padding"]]))["p0"] == pytest.approx(curves[False])

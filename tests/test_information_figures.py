@@ -203,8 +203,10 @@ ODD_TABLES = {
 @pytest.mark.parametrize("case", ODD_TABLES)
 def test_anything_odd_still_draws(case):
     name, table = ODD_TABLES[case]
-    buffer = io.BytesIO()
-    FIGURES[name][0](table()).savefig(buffer, format="png")
+    figure, buffer = FIGURES[name][0](table()), io.BytesIO()
+    if "models" not in case:  # the layout takes longest, and crowded panels are what could break it
+        figure.set_layout_engine("none")
+    figure.savefig(buffer, format="png")
     buffer.seek(0)
     image = imread(buffer)[..., :3]
     assert image.shape[1] == 7 * 60 and (image < 0.5).any()

@@ -7,7 +7,6 @@ chosen for it; each half of the prompts is therefore priced with sizes from the 
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -97,8 +96,9 @@ def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
 def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
     """A few lines for a reader, of records of one mode."""
     curves = prompt_curves(records)
-    lengths = Counter(map(len, curves.values()))
-    length = lengths.most_common(1)[0][0]
+    lengths = sorted(map(len, curves.values()))
+    longer = [length for length in lengths if length > steps] or lengths[-1:]
+    length = longer[len(longer) // 2]  # a usual one of those that leave a choice
     table = price_table(curves, [steps], seed).set_index("schedule")
     best = optimal_steps(falling_mean(curves.values(), length), min(steps, length))
 
@@ -106,13 +106,14 @@ def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
         row = table.loc[schedule]
         return f"{row['value']:.3g} ± {(row['high'] - row['low']) / 2:.2g}"
 
-    spans = f"{length} tokens" if len(lengths) == 1 else f"{min(lengths)} to {max(lengths)} tokens"
+    alike = lengths[0] == lengths[-1]
+    spans = f"{length} tokens" if alike else f"{lengths[0]} to {lengths[-1]} tokens"
     lines = [
         f"{len(curves)} answers of {spans}, {any_order_nll(records).mean():.4g} nats each one token at a time",
         f"at {steps} steps you lose {loss('uniform')} nats per answer (equal steps; ± half a 95 % interval)",
         *(f"  {name}: {loss(name)}" for name in table.index if name not in ("uniform", "optimal")),
         f"these step sizes lose {loss('optimal')}: {' '.join(map(str, best))}"
-        + ("" if len(lengths) == 1 else f" (for {length} tokens)"),
+        + ("" if alike else f" (for {length} tokens)"),
     ]
     return "\n".join(lines)
 

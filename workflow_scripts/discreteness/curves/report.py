@@ -25,11 +25,14 @@ SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "val
 
 
 def prices_of_records(records: pd.DataFrame, steps: Sequence[int], seed: int) -> pd.DataFrame:
-    """`prices` of a model's records, of the answers alone and of those with their padding."""
-    frames = [
-        prices(prompt_curves(mine), steps, seed).assign(padding=mode == "padded")
-        for mode, mine in by_mode(records).items()
-    ]
+    """PRICE_COLUMNS of a model's records, of the answers alone and of those with their padding.
+
+    `prices`, and `regret_expected`: see `expected_regrets`.
+    """
+    frames = []
+    for mode, mine in by_mode(records).items():
+        found = [prices(prompt_curves(mine), steps, seed), expected_regrets(mine, steps, seed)]
+        frames += [frame.assign(padding=mode == "padded") for frame in found]
     return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS]
 
 
@@ -37,29 +40,41 @@ def prices(curves: Mapping[str, np.ndarray], steps: Sequence[int], seed: int) ->
     """PRICE_COLUMNS but `padding` of measured curves, intervals over prompts.
 
     price: of every schedule, nats an answer; relative: the same as a share of the uniform one's; bound: of Li and Cai
-    for uniform steps; regret_expected: how much more of a token of a uniform step is known from the step's others
-    (`expected_regret`), nats a token, all prompts' tokens together.
+    for uniform steps.
     """
     longest = max(map(len, curves.values()))
-    steps = [count for count in steps if count <= longest]
-    table = price_table(curves, steps, seed)
+    table = price_table(curves, [count for count in steps if count <= longest], seed)
     bound = table[table["schedule"] == "uniform"].assign(statistic="bound", low=np.nan, high=np.nan)
     bound["value"] = bound["bound"]
-    lengths = np.array([len(curve) for curve in curves.values()])
-    regrets = np.array(
-        [
-            [expected_regret(f, SCHEDULES["uniform"](len(f), min(count, len(f)))) for count in steps]
-            for f in curves.values()
-        ]
-    )
-    value, low, high = bootstrap_ratio(regrets, np.broadcast_to(lengths[:, None], regrets.shape), seed)
-    regret = bound.assign(statistic="regret_expected", value=value, low=low, high=high)
     relative = table[table["schedule"] != "uniform"].dropna(subset="relative").assign(statistic="relative")
     for name in ("low", "high"):
         relative[name] = relative[f"relative_{name}"]
     relative["value"] = relative["relative"]
-    frames = [table.assign(statistic="price"), relative, bound, regret]
-    return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS[1:]]
+    return pd.concat([table.assign(statistic="price"), relative, bound], ignore_index=True)[PRICE_COLUMNS[1:]]
+
+
+def expected_regrets(records: pd.DataFrame, steps: Sequence[int], seed: int) -> pd.DataFrame:
+    """PRICE_COLUMNS but `padding`, of records of one mode: `regret_expected` of uniform steps, nats a token.
+
+    `expected_regret` of the text tokens, all prompts' together, as regret is measured on decoded answers: special
+    tokens count as visible or masked neighbours only. A text token is in a step of n of the L positions with
+    probability n / L, and then known better from the step's others by the fall of its own curve, that of the prompt's
+    text tokens.
+    """
+    text = records[records["token_class"] != "special"]
+    curves = prompt_curves(text)
+    tokens = text[text["visible"] == 0].groupby("prompt_id")["position"].nunique()
+    steps = [count for count in steps if count <= max(map(len, curves.values()))]
+    counts = np.array([tokens[prompt_id] for prompt_id in curves])[:, None]  # (P, 1)
+    known = np.array(
+        [
+            [expected_regret(f, SCHEDULES["uniform"](len(f), min(count, len(f)))) / len(f) for count in steps]
+            for f in curves.values()
+        ]
+    )  # (P, steps)
+    value, low, high = bootstrap_ratio(counts * known, np.broadcast_to(counts, known.shape), seed)
+    table = pd.DataFrame({"steps": steps, "value": value, "low": low, "high": high, "prompts": len(curves)})
+    return table.assign(statistic="regret_expected", schedule="uniform")[PRICE_COLUMNS[1:]]
 
 
 def exact_prices(f: np.ndarray, steps: Sequence[int]) -> pd.DataFrame:

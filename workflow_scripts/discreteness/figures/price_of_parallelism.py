@@ -43,6 +43,7 @@ def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     letters = iter("abcdefghijklmnopqrstuvwxyz")
+    most = 9 if abreast == 1 else 6  # labels of an axis
     for row in range(rows):
         places = grid[row].subgridspec(1, 2 * abreast)
         for column, (model, padded) in enumerate(pairs[row * abreast : (row + 1) * abreast]):
@@ -51,12 +52,12 @@ def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
             whose = {None: "", False: ", answers only", True: ", with padding"}[padded]
             name = plotting.fit_text(plotting.printable(model), 230 / abreast - 75, 7.5)
             axes = figure.add_subplot(places[2 * column])
-            _draw_predicted(axes, mine[mine["statistic"] != "relative"], schedules, colours)
+            _draw_predicted(axes, mine[mine["statistic"] != "relative"], schedules, colours, most)
             axes.set_xlabel("steps K (log scale)")
             axes.set_ylabel("price, nats an answer")
             plotting.panel_letter(axes, next(letters), f"{name}{whose}")
             axes = figure.add_subplot(places[2 * column + 1])
-            _draw_relative(axes, mine[mine["statistic"] == "relative"], table["steps"], schedules, colours)
+            _draw_relative(axes, mine[mine["statistic"] == "relative"], table["steps"], schedules, colours, most)
             axes.set_xlabel("steps K (log scale)")
             axes.set_ylabel("price / uniform price")
             plotting.panel_letter(axes, next(letters), "Relative to uniform")
@@ -109,7 +110,7 @@ def _handles(predicted: pd.DataFrame, schedules: list[str], colours: dict) -> li
     return [*named, *(kind for name, kind in kinds.items() if (predicted["statistic"] == name).any())]
 
 
-def _draw_predicted(axes: Axes, table: pd.DataFrame, schedules: list[str], colours: dict) -> None:
+def _draw_predicted(axes: Axes, table: pd.DataFrame, schedules: list[str], colours: dict, most: int) -> None:
     """One model's price by schedule, with bands for the first two, its bound; for known languages exact and sampled."""
     for (statistic, schedule), rows in table.groupby(["statistic", "schedule"], sort=False):
         order = schedules.index(schedule)
@@ -127,7 +128,7 @@ def _draw_predicted(axes: Axes, table: pd.DataFrame, schedules: list[str], colou
         else:
             axes.vlines(steps, rows["low"], rows["high"], color=GREY, linewidth=1.1, zorder=5)
             axes.plot(steps, rows["value"], color=GREY, linestyle="", marker="o", markersize=4.5, mfc="none", zorder=5)
-    plotting.step_axis(axes, table["steps"], most=6)
+    plotting.step_axis(axes, table["steps"], most=most)
     if table.empty:
         say_empty(axes)
     else:
@@ -141,7 +142,9 @@ def _widen(axes: Axes, factor: float = 1.12) -> None:
     axes.set_xlim(low / factor, high * factor)
 
 
-def _draw_relative(axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules: list[str], colours: dict) -> None:
+def _draw_relative(
+    axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules: list[str], colours: dict, most: int
+) -> None:
     """Prices as shares of the uniform one, side by side at each K; intervals may leave the panel, points do not."""
     found = [name for name in schedules if (table["schedule"] == name).any()]
     counts = np.log2(np.unique(table["steps"].to_numpy(float)))
@@ -152,7 +155,7 @@ def _draw_relative(axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules:
         axes.vlines(at, rows["low"], rows["high"], color=colours[0, name], linewidth=1.2)
         look = {"marker": MARKERS[order % 8], "markersize": 3.5, "linestyle": ""}
         axes.plot(at, rows["value"], color=colours[0, name], **look)
-    plotting.step_axis(axes, steps, most=6)
+    plotting.step_axis(axes, steps, most=most)
     if table.empty:
         say_empty(axes)
         return
