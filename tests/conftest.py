@@ -26,7 +26,6 @@ TRAINING = {
     "full_mask_share": 0.0,
     "prompt_dropout": 0.0,
     "text_share": 0.0,
-    "save_every": 20,
     "phases": [{"steps": 20, "spans": [3, 3], "batch_size": 16}],
 }
 
