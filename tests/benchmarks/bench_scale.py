@@ -1,9 +1,10 @@
 """What the workflow's own bookkeeping costs: dry runs and no-ops of thousands of jobs against bare Snakemake.
 
 The workflow with many rows of models, data sets and decoders is compared with a Snakefile of the same rules, jobs and
-edges between jobs, logs and benchmarks, but without functions, parameters and settings to check. Three commands: a dry run where nothing exists, one where everything does (both
-`snakemake -n --quiet`), and a no-op run. Seconds are processor time, so that they hold on a busy machine too; each is
-the least of `--repeat` runs. Everything is made in a temporary folder; no model is run.
+edges between jobs, logs and benchmarks, but without functions, parameters and settings to check. Three commands: a dry
+run where nothing exists, one where everything does (both `snakemake -n --quiet`), and a no-op run. Seconds are of the
+processor, so that they hold on a busy machine too; each is the least of `--repeat` runs. Everything is made in a
+temporary folder; no model is run.
 """
 
 import argparse
@@ -46,7 +47,6 @@ wildcard_constraints:
     model="|".join(M), dataset="|".join(D), decoder="|".join(C), shard=r"\\d+",
 """
 
-# rule -> inputs, outputs; {each:...} collects over all values of its wildcards
 SHARD = "results/probe/{model}/{dataset}.shards/{shard}"
 PROBE = "results/probe/{model}/{dataset}"
 DECODED = "results/decodings/{model}/{dataset}/{decoder}.parquet"
@@ -60,6 +60,7 @@ RESCORED = [f"{COHERENCE}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
 RESCORED_SHARD = [f"{COHERENCE}.shards/{{shard}}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
 CURVES = [f"{CURVE}.{kind}" for kind in ("parquet", "salience.parquet")]
 CURVE_SHARD = [f"{CURVE}.shards/{{shard}}.{kind}" for kind in ("parquet", "salience.parquet")]
+# Rule -> inputs, inputs collected over the wildcards that its outputs do not have, outputs
 RULES = {
     "prompts": (["questions.jsonl"], [], [PROMPTS]),
     "model": (["weights/one/config.json", "weights/one/model.safetensors"], [], [PROVENANCE]),
