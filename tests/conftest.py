@@ -1,7 +1,10 @@
 """What several test files share: one finished small run of the whole workflow."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 import tiny
 from hub_server import Hub, Repo, read_folder
@@ -30,24 +33,35 @@ TRAINING = {
 }
 
 
+# Files whose tests use the finished run
+SHARING = {"test_determinism.py", "test_reruns.py", "test_trap_workflow.py", "test_workflow.py"}
+
+
 def pytest_configure(config):
     """Processes that share the tests compute with one thread each."""
     if hasattr(config, "workerinput"):
         torch.set_num_threads(1)
 
 
-def group(item) -> str:
-    """What stays in one process: the tests that share the finished run, else those of a file."""
-    return "finished" if "finished" in item.fixturenames else item.path.stem
-
-
-def pytest_itemcollected(item):
-    item.add_marker(pytest.mark.xdist_group(group(item)))
+def group(file: str) -> str:
+    """What stays in one process: the files that share the finished run, else a file."""
+    return "finished" if file in SHARING else file
 
 
 def pytest_collection_modifyitems(items):
     """Tests that run workflows first, as they take longest; those of a group in a row."""
-    items.sort(key=lambda item: (group(item) != "finished", not hasattr(item.module, "Project"), group(item)))
+    items.sort(key=lambda item: (not hasattr(item.module, "Project"), item.path.name not in SHARING, item.path.name))
+
+
+class Scheduling(LoadScopeScheduling):
+    """Shares groups out to the processes of `pytest -n`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(Path(nodeid.split("::")[0]).name)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
