@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all setup test test-cluster cluster-stop lint format report bench clean
+.PHONY: all setup test test-kill test-cluster cluster-stop lint format report bench clean
 all: setup
 	snakemake --cores $(CORES)
 
@@ -23,8 +23,16 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Files side by side: one process a core, at most four.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 test: setup lint
-	pytest
+	pytest -rs $(PARALLEL)
+
+# Kill runs at random moments and look at every file; see docs/robustness.md.
+KILLS ?= 100
+SEED ?= 0
+test-kill: setup
+	python tests/kill_workflow.py --kills $(KILLS) --seed $(SEED)
 
 # Everything that can go wrong on a Slurm cluster, on a small one that this starts; needs root and Debian's packages.
 test-cluster: setup

@@ -45,3 +45,7 @@ report: "report/workflow.rst"
 rule all:
     input:
         figures(),
+
+
+for made in workflow.rules:
+    prepare(made)

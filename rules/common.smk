@@ -1,5 +1,7 @@
 """The chosen rows, checked before anything runs; what the rules need to name their inputs."""
 
+import inspect
+import json
 import shutil
 import sys
 from functools import cache
@@ -79,6 +81,35 @@ wildcard_constraints:
     dataset="|".join(DATASET_ROWS),
     decoder="|".join([*TABLES.decoders, "reference"]),
     shard=r"\d+",
+
+
+def asked_often(function):
+    """The same function with its signature worked out: Snakemake asks for it several times a job."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
+def prepare(made):
+    """What every rule needs once it stands: parameters compared by name, and functions that are quickly called.
+
+    Snakemake compares the set of the parameters' values with that of the run before and leaves their names out: a seed
+    that goes from 0 to 1 would change nothing where another parameter is 0 and a third is 1. One more parameter
+    therefore holds them all by name.
+    """
+    given = dict(made.params.items())
+    functions = [value for value in given.values() if callable(value)]
+    for function in [*functions, *filter(callable, made.input)]:
+        asked_often(function)
+    if functions:
+        made.set_params(
+            by_name=asked_often(
+                lambda wildcards: {
+                    name: value(wildcards) if callable(value) else value for name, value in given.items()
+                }
+            )
+        )
+    elif given:
+        made.set_params(by_name=given)
 
 
 def model_row(*keys):
@@ -170,6 +201,7 @@ def joins(input):
     return bool(input and input.get("parts"))
 
 
+@asked_often
 def gpus(wildcards, input):
     """GPUs a job asks for whose wildcard names the model."""
     return 0 if joins(input) else model_gpus(wildcards.model)
@@ -187,6 +219,7 @@ def model_partition(model, input=()):
     return default_resource(name) or default_resource("slurm_partition")
 
 
+@asked_often
 def partition(wildcards, input):
     """The cluster's partition for a job whose wildcard names the model."""
     return model_partition(wildcards.model, input)
@@ -197,6 +230,7 @@ def model_memory(model, attempt):
     return 2 ** (attempt - 1) * (4000 + int(2000 * model_size(model)))
 
 
+@asked_often
 def memory(wildcards, attempt):
     """Memory of a job whose wildcard names the model, MB."""
     return model_memory(wildcards.model, attempt)
@@ -205,20 +239,32 @@ def memory(wildcards, attempt):
 def model_runtime(minutes, model, attempt):
     """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
 
-    At least four times as long as a job is meant to take.
+    At least twice as long as a job is meant to take.
     """
-    longest = max(minutes, 4 * config["job_minutes"])
+    longest = max(minutes, 2 * config["job_minutes"])
     return 2 ** (attempt - 1) * int(longest * (1 + model_size(model) / 16))
 
 
 def runtime(minutes):
     """Time limit of a job whose wildcard names the model; `minutes` with a small one."""
-    return lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt)
+    return asked_often(lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt))
 
 
 def doubling(amount):
     """Memory or time that is doubled on retry."""
-    return lambda wildcards, attempt: 2 ** (attempt - 1) * amount
+    return asked_often(lambda wildcards, attempt: 2 ** (attempt - 1) * amount)
+
+
+def asked(row, kind, name):
+    """What a download is asked for: repository and commit of the row.
+
+    A row that says no more than what is there (the newest commit, now pinned) asks what was asked before: nothing reruns.
+    """
+    wanted = {key: row[key] for key in ("repo", "revision") if key in row}
+    record = Path(f"results/downloads/{kind}s/{name}/downloaded.json")
+    there = json.loads(record.read_text()) if record.is_file() else {}
+    same = all(there.get(key) == value for key, value in wanted.items())
+    return there["asked"] if same and "asked" in there else wanted
 
 
 def checkpoint_source(wildcards):

@@ -18,7 +18,7 @@ rule download_model:
         mem_mb=2000,
         runtime=600,
     params:
-        row=model_row("repo", "revision"),
+        row=lambda wildcards: asked(MODEL_ROWS[wildcards.model], "model", wildcards.model),
         kind="model",
         code=fingerprint("download.py"),
     script:
@@ -37,7 +37,7 @@ rule download_dataset:
         mem_mb=2000,
         runtime=60,
     params:
-        row=lambda wildcards: {key: DATASET_ROWS[wildcards.dataset].get(key) for key in ("repo", "revision")},
+        row=lambda wildcards: asked(DATASET_ROWS[wildcards.dataset], "dataset", wildcards.dataset),
         kind="dataset",
         code=fingerprint("download.py"),
     script:

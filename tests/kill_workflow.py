@@ -59,7 +59,7 @@ def prepare(folder: Path, everything: bool = False) -> Project:
         "full_mask_share": 0.2,
         "prompt_dropout": 0.3,
         "text_share": 0.2,
-        "phases": [{"steps": 150, "spans": [2, 8], "batch_size": 4}],
+        "phases": [{"steps": 100, "spans": [2, 8], "batch_size": 4}],
     }
     made.models = {"small": {"family": "llada", "train": train}}
     made.decoders = {"random": {"order": "random", "temperature": 1.0, "forbid": ["mask"]}}
@@ -281,8 +281,7 @@ def main() -> int:
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp()) / "project"
     project = prepare(folder.resolve(), chosen.everything)
-    targets = ["all", "curves"] if chosen.everything else ["all"]
-    outcome = disturb(project, targets, chosen.kills, chosen.seed, chosen.within, lambda made: print(f"{made}\n"))
+    outcome = disturb(project, ["all"], chosen.kills, chosen.seed, chosen.within, lambda made: print(f"{made}\n"))
     print(outcome)
     if chosen.folder is None:
         shutil.rmtree(folder.parent)

@@ -1,5 +1,6 @@
 """A copy of the project in which tests run the workflow as a user does."""
 
+import copy
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -26,8 +28,7 @@ class Project:
         folder.mkdir()
         for name in PARTS:
             source = ROOT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / name)
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
         for seed, name in enumerate(("one", "two")):
             tiny.write(folder / "weights" / name, seed)
         lines = [json.dumps({"conversations": [q, "the cat runs fast ."], "source": "test"}) for q in QUESTIONS]
@@ -53,8 +54,31 @@ class Project:
         for name in ("config", "models", "datasets", "decoders"):
             (self.folder / f"{name}.yaml").write_text(yaml.safe_dump(getattr(self, name), sort_keys=False))
 
+    def copy(self, folder: Path) -> "Project":
+        """The same in another folder, with its results as they are."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        made = Project.__new__(Project)
+        settings = {name: getattr(self, name) for name in ("models", "datasets", "decoders", "config")}
+        made.__dict__.update(copy.deepcopy(settings), folder=folder)
+        return made
+
+    @contextmanager
+    def changed(self):
+        """Settings and tables that may be changed within the `with` block, and are put back at its end."""
+        before = {name: copy.deepcopy(getattr(self, name)) for name in ("models", "datasets", "decoders", "config")}
+        try:
+            yield self
+        finally:
+            self.__dict__.update(before)
+            self.write()
+
     def snakemake(
-        self, *arguments: str, check: bool = True, config: str = "config.yaml", **variables: str
+        self,
+        *arguments: str,
+        check: bool = True,
+        config: str = "config.yaml",
+        timeout: float | None = 400,
+        **variables: str,
     ) -> subprocess.CompletedProcess:
         """Run snakemake in the copy, with the copy's own library and further environment variables."""
         environment = {
@@ -70,22 +94,28 @@ class Project:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=timeout,
             stdin=subprocess.DEVNULL,
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
 
+    def plan(self, *arguments: str) -> tuple[dict[str, int], set[str]]:
+        """What a run would do: rule -> number of jobs, and the models that their wildcards name."""
+        result = self.snakemake("--dry-run", *arguments)
+        said = result.stdout + result.stderr
+        jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", said, re.M)}
+        return {rule: n for rule, n in jobs.items() if rule not in ("total", "all")}, set(
+            re.findall(r"model=([\w.-]+)", said)
+        )
+
     def jobs(self, *arguments: str) -> dict[str, int]:
         """What a run would do: rule -> number of jobs."""
-        result = self.snakemake("--dry-run", *arguments)
-        found = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
-        return {rule: int(count) for rule, count in found.items() if rule not in ("total", "all")}
+        return self.plan(*arguments)[0]
 
     def shown(self) -> set[str]:
         """The models named in the outputs of the jobs that a run would do."""
-        result = self.snakemake("--dry-run")
-        return set(re.findall(r"model=([\w.-]+)", result.stdout + result.stderr))
+        return self.plan()[1]
 
     def edit(self, path: str, text: str = "\n# edited\n"):
         """Append to a file; undone at the end of the `with` block."""

@@ -18,8 +18,8 @@ from discreteness.curves.report import (
 )
 from discreteness.decoding.tables import variants
 from discreteness.errors import InputError
-from discreteness.information import expected_kl, expected_regret, optimal_steps
 from discreteness.languages import get_language, information_curve, total_correlation
+from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps
 
 GRAMMAR = get_language("grammar")
 CURVE = information_curve(GRAMMAR)

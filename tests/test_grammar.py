@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from discreteness.datasets import grammar, load_dataset
 from discreteness.denoisers import load_denoiser
-from discreteness.information import expected_kl
 from discreteness.languages import (
     entropy,
     get_language,
@@ -21,6 +20,7 @@ from discreteness.languages import (
 )
 from discreteness.marginal_trap import learning_error
 from discreteness.settings import ROOT, read_yaml
+from discreteness.step_sizes import expected_kl
 from discreteness.training import train
 
 LANGUAGE = get_language("grammar")

@@ -13,7 +13,8 @@ from discreteness.collapse import aggregate, collapse_point, top3
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError
-from discreteness.probing import POSITION_COLUMNS, Sums, prepare, probe, select_prompts
+from discreteness.probing import POSITION_COLUMNS, Sums, prepare, probe
+from discreteness.selection import select_prompts
 from discreteness.summary import summarise
 
 WORDS = [f"w{i}" for i in range(8)]

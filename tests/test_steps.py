@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from discreteness.curves import price
 from discreteness.curves.schedules import SCHEDULES, cosine, dream, llada, uniform
 from discreteness.errors import InputError
-from discreteness.information import expected_kl, li_cai_bound, optimal_steps
 from discreteness.languages import Language, get_language, information_curve, subset_entropies
+from discreteness.step_sizes import expected_kl, li_cai_bound, optimal_steps
 
 CURVE = information_curve(get_language("grammar"))
 

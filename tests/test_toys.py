@@ -11,7 +11,6 @@ from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
-from discreteness.information import expected_kl
 from discreteness.languages import (
     Language,
     entropy,
@@ -22,6 +21,7 @@ from discreteness.languages import (
 )
 from discreteness.marginal_trap import decoding_distribution, learning_error, verdict
 from discreteness.settings import ROOT, read_yaml
+from discreteness.step_sizes import expected_kl
 from discreteness.training import train
 from discreteness.training.tokenizer import word_tokenizer
 

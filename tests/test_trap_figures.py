@@ -30,8 +30,8 @@ from discreteness.figures.marginal_trap_toy import (
     probabilities_of,
     strings_of,
 )
-from discreteness.information import expected_kl
 from discreteness.io import write_csv
+from discreteness.step_sizes import expected_kl
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = {

@@ -5,7 +5,7 @@ import pytest
 
 from discreteness.errors import InputError
 from discreteness.io import join_tables, read_table, table_writer, write_table
-from discreteness.probing import answers_of_shard, take_shard
+from discreteness.selection import answers_of_shard, take_shard
 from discreteness.settings import read_yaml
 from discreteness.workload import PROMPT, passes, prompts_per_job, size_gb, tokens_per_second
 

@@ -12,7 +12,7 @@ from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, referen
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, use_threads
-from discreteness.probing import select_prompts, take_shard
+from discreteness.selection import select_prompts, take_shard
 
 
 def measured_curve(path: str, span: int):

@@ -8,7 +8,7 @@ from discreteness.denoisers import load_denoiser
 from discreteness.errors import InputError
 from discreteness.io import join_tables, read_table, table_writer
 from discreteness.jobs import job, use_threads
-from discreteness.probing import select_prompts, take_shard
+from discreteness.selection import select_prompts, take_shard
 
 
 def main(input, output, params, device: str, log) -> None:

@@ -9,7 +9,7 @@ from discreteness.coherence.judge import generative_perplexity
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, use_threads
-from discreteness.probing import answers_of_shard
+from discreteness.selection import answers_of_shard
 
 
 def main(input, output, params, device: str) -> None:

@@ -10,7 +10,8 @@ from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
 from discreteness.io import atomic, read_table, write_json, write_table
 from discreteness.jobs import job, peak_memory, use_threads, write_provenance
-from discreteness.probing import prepare, probe, select_prompts, take_shard
+from discreteness.probing import prepare, probe
+from discreteness.selection import select_prompts, take_shard
 
 
 def main(input, output, params, device: str, log) -> None:

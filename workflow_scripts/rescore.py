@@ -10,7 +10,7 @@ from discreteness.coherence.summaries import worst_combinations
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_csv, write_table
 from discreteness.jobs import job, use_threads
-from discreteness.probing import answers_of_shard
+from discreteness.selection import answers_of_shard
 
 EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
 

@@ -15,7 +15,7 @@ from bench_probe import HeadEverywhere
 from discreteness.curves.estimate import LEVELS, collect, curve_states, prepare, score
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
-from discreteness.probing import select_prompts
+from discreteness.selection import select_prompts
 from discreteness.settings import ROOT, read_yaml
 
 SPAN = 128

@@ -14,7 +14,8 @@ from discreteness.batching import batches
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.transformer import TransformerDenoiser
-from discreteness.probing import predict, prepare, probe, select_prompts
+from discreteness.probing import predict, prepare, probe
+from discreteness.selection import select_prompts
 from discreteness.settings import ROOT, read_yaml
 
 SPAN, TOP_K = 128, 3

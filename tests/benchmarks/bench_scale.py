@@ -1,10 +1,10 @@
 """What the workflow's own bookkeeping costs: dry runs and no-ops of thousands of jobs against bare Snakemake.
 
 The workflow with many rows of models, data sets and decoders is compared with a Snakefile of the same rules, jobs and
-edges between jobs, but with nothing else: no functions, no settings to check, no code among the inputs, no parameters,
-logs, benchmarks or resources. Three commands: a dry run where nothing exists, one where everything does (both
-`snakemake -n --quiet`), and a no-op run. Seconds are processor time, so that they hold on a busy machine too; each is
-the least of `--repeat` runs. Everything is made in a temporary folder; no model is run.
+edges between jobs, logs and benchmarks, but without functions, parameters and settings to check. Three commands: a dry
+run where nothing exists, one where everything does (both `snakemake -n --quiet`), and a no-op run. Seconds are of the
+processor, so that they hold on a busy machine too; each is the least of `--repeat` runs. Everything is made in a
+temporary folder; no model is run.
 """
 
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from project import Project  # noqa: E402
 
 # Jobs wanted -> models, data sets; six decoders and five shards each
-SIZES = {100: (2, 2), 1000: (10, 4), 10_000: (40, 10)}
+SIZES = {100: (1, 1), 1000: (4, 3), 10_000: (20, 6)}
 DECODERS = 5
 SHARDS = 5
 
@@ -47,7 +47,6 @@ wildcard_constraints:
     model="|".join(M), dataset="|".join(D), decoder="|".join(C), shard=r"\\d+",
 """
 
-# rule -> inputs, outputs; {each:...} collects over all values of its wildcards
 SHARD = "results/probe/{model}/{dataset}.shards/{shard}"
 PROBE = "results/probe/{model}/{dataset}"
 DECODED = "results/decodings/{model}/{dataset}/{decoder}.parquet"
@@ -56,6 +55,12 @@ CURVE = "results/curves/{model}/{dataset}"
 PROVENANCE, PROMPTS = "results/models/{model}/provenance.json", "results/prompts/{dataset}.parquet"
 SHARD_FILES = [f"{SHARD}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "sums.npz", "provenance.json")]
 PROBE_FILES = [f"{PROBE}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "information.parquet")]
+DECODED_SHARD = "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"
+RESCORED = [f"{COHERENCE}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+RESCORED_SHARD = [f"{COHERENCE}.shards/{{shard}}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
+CURVES = [f"{CURVE}.{kind}" for kind in ("parquet", "salience.parquet")]
+CURVE_SHARD = [f"{CURVE}.shards/{{shard}}.{kind}" for kind in ("parquet", "salience.parquet")]
+# Rule -> inputs, inputs collected over the wildcards that its outputs do not have, outputs
 RULES = {
     "prompts": (["questions.jsonl"], [], [PROMPTS]),
     "model": (["weights/one/config.json", "weights/one/model.safetensors"], [], [PROVENANCE]),
@@ -71,9 +76,12 @@ RULES = {
         [PROBE_FILES[0], PROBE_FILES[2]],
         ["results/tables/frequency_collapse_{dataset}.csv"],
     ),
-    "decode": ([PROMPTS, PROVENANCE], [], [DECODED]),
-    "rescore": ([PROMPTS, PROVENANCE, DECODED], [], [f"{COHERENCE}.rescored.parquet", f"{COHERENCE}.worst.csv"]),
-    "information_curve": ([PROMPTS, PROVENANCE], [], [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"]),
+    "decode_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{DECODED_SHARD}"]),
+    "decode": ([PROMPTS, PROVENANCE], [DECODED_SHARD], [DECODED]),
+    "rescore_shard": ([PROMPTS, PROVENANCE, DECODED], [], [f"temp:{file}" for file in RESCORED_SHARD]),
+    "rescore": ([PROMPTS, PROVENANCE, DECODED], RESCORED_SHARD, RESCORED),
+    "information_curve_shard": ([PROMPTS, PROVENANCE], [], [f"temp:{file}" for file in CURVE_SHARD]),
+    "information_curve": ([PROMPTS, PROVENANCE], CURVE_SHARD, CURVES),
     "information_decay_table": (
         [],
         [f"{CURVE}.parquet", f"{CURVE}.salience.parquet"],
@@ -123,7 +131,11 @@ def bare_rules() -> str:
         made = [f"temp({path[5:]!r})" if path.startswith("temp:") else repr(path) for path in outputs]
         text += f"\nrule {name}:\n    input:\n" + "".join(f"        {line},\n" for line in inputs)
         text += "    output:\n" + "".join(f"        {line},\n" for line in made)
-        text += "    shell:\n        'touch {output}'\n"
+        wildcards = "/".join(f"{{{wildcard}}}" for wildcard in sorted(known))
+        text += f"    log:\n        'results/logs/{name}/{wildcards}.log',\n"
+        text += f"    benchmark:\n        'results/benchmarks/{name}/{wildcards}.jsonl'\n"
+        text += "    threads: 1\n    resources:\n        mem_mb=4000,\n        runtime=60,\n"
+        text += "    script:\n        'touch.py'\n"
     return text
 
 
@@ -138,8 +150,8 @@ def workflow(folder: Path, models: int, datasets: int) -> list[str]:
         "datasets": list(made.datasets),
         "shard_size": 2,
         "probe": {"span": 8, "prompts": 2 * SHARDS},
-        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "judge": None},
-        "curve": {"prompts": 6, "span": 8, "steps": [1, 8]},
+        "decode": {"decoders": list(made.decoders), "steps": [1, 8], "span": 8, "prompts": 2 * SHARDS, "judge": None},
+        "curve": {"prompts": 2 * SHARDS, "span": 8, "steps": [1, 8]},
     }
     made.config["language"]["decoders"] = ["c0"]
     made.config["tables"]["decoders"] = "decoders.yaml"
@@ -154,6 +166,7 @@ def bare(folder: Path, models: int, datasets: int) -> list[str]:
     sizes = {"models": models, "datasets": datasets, "decoders": DECODERS, "shards": SHARDS}
     (folder / "sizes.json").write_text(json.dumps(sizes))
     (folder / "Snakefile").write_text(bare_rules())
+    (folder / "touch.py").write_text("for path in snakemake.output:\n    open(path, 'w').close()\n")
     return ["--configfile", "sizes.json"]
 
 
@@ -184,8 +197,8 @@ def pretend(folder: Path, settings: list[str], targets: list[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     timed(folder, *settings, "--cores", "1", "--touch", "--quiet", "all", "--", *targets)
-    for path in folder.glob("results/probe/*/*.shards/*"):
-        path.unlink()
+    for path in folder.rglob("*.shards"):
+        shutil.rmtree(path)
 
 
 def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, float]]:
@@ -193,7 +206,7 @@ def measure(size: int, repeat: int, noop: bool) -> list[tuple[str, int, float, f
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         made = {}
-        for name, make, targets in (("workflow", workflow, ["all", "curves"]), ("bare", bare, ["all"])):
+        for name, make, targets in (("workflow", workflow, ["all"]), ("bare", bare, ["all"])):
             made[name] = (Path(folder, name), make(Path(folder, name), *SIZES[size]), targets)
         counts = {}
         for name, (where, settings, targets) in made.items():

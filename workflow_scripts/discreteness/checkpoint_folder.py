@@ -33,14 +33,14 @@ def sha256(path: Path) -> str:
 def origin(source: Path) -> dict:
     """What is known of how a folder's files came about: the hub's repository and commit, or how they were trained.
 
-    Hashes, times and losses are left out, so that equal weights have equal records.
+    Hashes, times, losses and how a download was asked for are left out, so that equal weights have equal records.
     """
     from discreteness.denoisers.checkpoints import read_json  # torch takes seconds, and downloads do without
 
     for name in ("downloaded.json", "training.json"):
         if (source / name).is_file():
             record = read_json(source / name)
-            left_out = ("losses", "seconds", "sha256")
+            left_out = ("losses", "seconds", "sha256", "asked")
             return {name.removesuffix(".json"): {key: v for key, v in record.items() if key not in left_out}}
     return {}
 

@@ -1,4 +1,4 @@
-"""Files' dates, by which Snakemake sees what is newer than what: made right where that is safe, refused where not."""
+"""Files' dates, by which Snakemake sees what is newer: those of the future refused, those of the past not relied on."""
 
 import time
 from collections.abc import Iterable

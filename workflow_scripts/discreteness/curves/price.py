@@ -17,10 +17,10 @@ from discreteness.curves.estimate import any_order_nll, by_mode, prompt_curves, 
 from discreteness.curves.monotone import isotonic
 from discreteness.curves.schedules import SCHEDULES
 from discreteness.errors import InputError
-from discreteness.information import expected_kl, li_cai_bound, optimal_steps
 from discreteness.io import read_table
 from discreteness.randomness import key
 from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.step_sizes import expected_kl, li_cai_bound, optimal_steps
 
 
 def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:

@@ -16,9 +16,9 @@ from discreteness.curves.corruption import (
 from discreteness.curves.estimate import by_mode, prompt_curves
 from discreteness.curves.price import price_table
 from discreteness.curves.schedules import SCHEDULES
-from discreteness.information import expected_kl, expected_regret, optimal_steps
 from discreteness.languages import Language
 from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps
 
 PRICE_COLUMNS = ["padding", "statistic", "schedule", "steps", "value", "low", "high", "prompts"]
 SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]

@@ -10,8 +10,8 @@ from discreteness.decoding.loop import Decoded
 from discreteness.decoding.policies import POLICIES
 from discreteness.decoding.rows import check_policy
 from discreteness.denoisers.base import Denoiser
-from discreteness.information import optimal_steps
 from discreteness.languages import get_language
+from discreteness.step_sizes import optimal_steps
 
 DECODED_COLUMNS = [
     *("prompt_id", "sample", "steps", "temperature", "text"),
