@@ -36,13 +36,18 @@ def pytest_configure(config):
         torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)
+def group(item) -> str:
+    """What stays in one process: the tests that share the finished run, else those of a file."""
+    return "finished" if "finished" in item.fixturenames else item.path.stem
+
+
+def pytest_itemcollected(item):
+    item.add_marker(pytest.mark.xdist_group(group(item)))
+
+
 def pytest_collection_modifyitems(items):
-    """A file's tests stay in one process, and so do all that share the finished run; those that run workflows first."""
-    group = {item: "finished" if "finished" in item.fixturenames else item.path.stem for item in items}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group[item]))
-    items.sort(key=lambda item: (group[item] != "finished", not hasattr(item.module, "Project"), group[item]))
+    """Tests that run workflows first, as they take longest; those of a group in a row."""
+    items.sort(key=lambda item: (group(item) != "finished", not hasattr(item.module, "Project"), group(item)))
 
 
 @pytest.fixture(scope="session")

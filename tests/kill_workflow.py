@@ -281,8 +281,7 @@ def main() -> int:
     chosen = parser.parse_args()
     folder = chosen.folder or Path(tempfile.mkdtemp()) / "project"
     project = prepare(folder.resolve(), chosen.everything)
-    targets = ["all", "curves"] if chosen.everything else ["all"]
-    outcome = disturb(project, targets, chosen.kills, chosen.seed, chosen.within, lambda made: print(f"{made}\n"))
+    outcome = disturb(project, ["all"], chosen.kills, chosen.seed, chosen.within, lambda made: print(f"{made}\n"))
     print(outcome)
     if chosen.folder is None:
         shutil.rmtree(folder.parent)

@@ -248,16 +248,16 @@ def test_two_jobs_on_one_node_one_of_them_killed(cluster, alone, tmp_path):
 @pytest.mark.slow
 def test_whole_workflow(cluster, tmp_path):
     alone = OnCluster(tmp_path / "alone", **WHOLE)
-    alone.snakemake("--cores", "2", "all", "curves")
+    alone.snakemake("--cores", "2")
     project = OnCluster(tmp_path / "copy", **WHOLE)
-    assert project.finish(project.start("all", "curves")) == 0, project.log.read_text()[-5000:]
+    assert project.finish(project.start()) == 0, project.log.read_text()[-5000:]
     assert project.hashes() == alone.hashes()
     jobs = submitted(cluster, project)
     number = {rule: sum(comment.startswith(f"rule_{rule}_w") for comment in jobs) for rule in SUBMITTED}
     assert number == SUBMITTED and len(jobs) == sum(SUBMITTED.values())
     for [job] in jobs.values():
         assert (job["Partition"], job["JOB_GRES"]) == ("gpu", "gpu:fake:1")
-    result = project.snakemake(*PROFILE, "all", "curves")
+    result = project.snakemake(*PROFILE)
     assert "Nothing to be done" in result.stdout + result.stderr
 
 
