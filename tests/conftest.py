@@ -72,7 +72,7 @@ def finished(tmp_path_factory):
     """
     made = small_run(tmp_path_factory.mktemp("finished") / "copy")
     with Hub(Repo("org/two", "model", read_folder(made.folder / "weights/two"))) as hub:
-        made.snakemake("--cores", "2", HF_ENDPOINT=hub.url, HF_HOME=str(made.folder / "home"))
+        made.snakemake("--cores", "2", timeout=1200, HF_ENDPOINT=hub.url, HF_HOME=str(made.folder / "home"))
     return made
 
 
