@@ -60,6 +60,7 @@ class Scheduling(LoadScopeScheduling):
         return group(Path(nodeid.split("::")[0]).name)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
