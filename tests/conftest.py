@@ -60,6 +60,7 @@ class Scheduling(LoadScopeScheduling):
         return group(Path(nodeid.split("::")[0]).name)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
@@ -72,7 +73,7 @@ def finished(tmp_path_factory):
     """
     made = small_run(tmp_path_factory.mktemp("finished") / "copy")
     with Hub(Repo("org/two", "model", read_folder(made.folder / "weights/two"))) as hub:
-        made.snakemake("--cores", "2", HF_ENDPOINT=hub.url, HF_HOME=str(made.folder / "home"))
+        made.snakemake("--cores", "2", timeout=1200, HF_ENDPOINT=hub.url, HF_HOME=str(made.folder / "home"))
     return made
 
 

@@ -52,7 +52,9 @@ def test_from_the_hub_to_the_figures(published):
 def test_jobs_that_compute_stay_off_the_network(published):
     """With the probe's results gone, it is run again without a question to the hub, whatever the hub's state."""
     project, hub, _ = published
-    shutil.rmtree(project.folder / "results/probe")
+    for kind in ("probe", "tables", "figures"):
+        shutil.rmtree(project.folder / "results" / kind)
+    assert project.jobs()["probe"] == 1
     before = len(hub.requests)
     project.snakemake("--cores", "2", **project.variables)
     assert len(hub.requests) == before

@@ -206,13 +206,13 @@ def test_a_mean_that_rises_is_made_to_fall():
 def records():
     """Two prompts measured at every k of the curve 3, 1, 1, 0 and its double."""
     rows = [
-        (f"p{factor}", 0, k, 4, 1, i, -factor * nll)
+        (f"p{factor}", True, 0, k, 4, 1, i, -factor * nll)
         for factor in (1, 2)
         for k, nll in enumerate((3.0, 1.0, 1.0, 0.0))
         for i in range(k, 4)
     ]
     return pd.DataFrame(
-        rows, columns=["prompt_id", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
+        rows, columns=["prompt_id", "padding", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
     )
 
 
@@ -220,7 +220,7 @@ def test_command(records, tmp_path, capsys):
     records.to_parquet(tmp_path / "curve.parquet")
     price.main([str(tmp_path / "curve.parquet"), "--steps", "2"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "2 answers of 4 tokens, 7.5 nats each one token at a time"
+    assert lines[0] == "answers with their padding: 2 answers of 4 tokens, 7.5 nats each one token at a time"
     assert lines[1].startswith("at 2 steps you lose 4.5 ± 1.5 nats")  # (2 · 3 − 4) + (2 · 1 − 1) = 3, times 1 and 2
     assert lines[-1] == "these step sizes lose 1.5 ± 0.5: 1 3"  # 3 · 1 − 2 = 1, times 1 and 2
 

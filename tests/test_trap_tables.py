@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import tiny
-from discreteness.coherence import rescore
 from discreteness.coherence.incoherence import incoherence
+from discreteness.coherence.rescoring import rescore
 from discreteness.decoding import decode
 from discreteness.decoding.tables import answers_table, check_decoders, references_table, variants
 from discreteness.denoisers import load_denoiser
