@@ -90,7 +90,7 @@ def asked_often(function):
 
 
 def prepare(made):
-    """What every rule needs once it stands: parameters compared by name, and functions that are quickly called.
+    """Have the parameters of a rule that stands compared by name, and its functions quickly called.
 
     Snakemake compares the set of the parameters' values with that of the run before and leaves their names out: a seed
     that goes from 0 to 1 would change nothing where another parameter is 0 and a third is 1. One more parameter
