@@ -29,9 +29,9 @@ def test_hours_are_operations_by_speed():
 
 
 def test_decoders_count():
-    """191 passes for every answer, by two decoders."""
+    """159 passes for every answer, by two decoders."""
     cost = costs(decode=200)["decode"]
-    assert cost.hours == pytest.approx(2 * 100 * 200 * 191 * 256 / 3125 / 3600)
+    assert cost.hours == pytest.approx(2 * 100 * 200 * 159 * 256 / 3125 / 3600)
     assert cost.jobs == 2 * 100 * (2 + 1) and cost.bytes == pytest.approx(2 * 100 * 200 * 1000)
 
 
