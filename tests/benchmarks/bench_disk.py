@@ -94,8 +94,8 @@ def run(folder: Path, vocab_size: int, prompts: int, others: int) -> dict[str, t
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vocabulary", type=int, default=126_464)
-    parser.add_argument("--prompts", type=int, default=100, help="of the probe")
-    parser.add_argument("--others", type=int, default=12, help="of the curve and the decoder")
+    parser.add_argument("--prompts", type=int, default=10, help="of the probe")
+    parser.add_argument("--others", type=int, default=4, help="of the curve and the decoder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder, "run"), options.vocabulary, options.prompts, options.others)
