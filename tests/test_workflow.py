@@ -72,12 +72,13 @@ def test_a_job_that_cannot_run_says_why_and_spoils_nothing(finished):
     assert finished.hashes() == before
 
 
-def test_wrong_hash_in_a_row(finished):
-    with finished.changed():
-        finished.models["one"]["sha256"] = {"model.safetensors": "0" * 64}
-        finished.write()
-        result = finished.snakemake("--cores", "1", check=False)
-        assert result.returncode != 0 and "the model's row says 0000" in result.stderr
+def test_wrong_hash_in_a_row(finished, tmp_path):
+    """In a copy: the failed job's old result is gone."""
+    other = finished.copy(tmp_path / "copy")
+    other.models["one"]["sha256"] = {"model.safetensors": "0" * 64}
+    other.write()
+    result = other.snakemake("--cores", "1", check=False)
+    assert result.returncode != 0 and "the model's row says 0000" in result.stderr
 
 
 def test_a_small_model_is_trained_and_probed_inside_a_run(tmp_path):
