@@ -15,8 +15,6 @@ from discreteness.curves.corruption import (
     information_kept,
     information_smooth,
     kept_by_masking,
-    kept_by_masking_table,
-    kept_table,
     mismatch,
 )
 from discreteness.curves.monotone import isotonic
@@ -125,28 +123,6 @@ def test_draws_depend_on_the_sentence_only(kind, monkeypatch):
     few = information_kept(TOY, kind, [0.2, 0.4], sentences=10)
     for measure in MEASURES:
         assert few[measure][:, 1] == pytest.approx(whole[measure][:10, 0], abs=1e-12)
-
-
-def test_table():
-    table = kept_table(TOY, NOISE, sentences=50)
-    assert len(table) == len(KINDS) * len(MEASURES) * len(NOISE)
-    assert (table["low"] <= table["value"] + 1e-12).all() and (table["value"] <= table["high"] + 1e-12).all()
-    assert set(table["corruption"]) == set(KINDS) and set(table["measure"]) == set(MEASURES)
-
-
-def test_masking_table_of_measured_curves():
-    """Curves c · (1, 0, 0), as the toy's: both measures keep 1 − t³ for every answer; of different answers, the sum."""
-    curves = {"p0": np.array([2.0, 0, 0]), "p1": np.array([1.0, 0, 0])}
-    table = kept_by_masking_table(curves, NOISE, 0)
-    for _, mine in table.groupby("measure"):
-        assert mine["value"].to_numpy() == pytest.approx(1 - NOISE**3, abs=1e-6)
-        assert mine["low"].to_numpy() == pytest.approx(mine["high"].to_numpy(), abs=1e-9)
-    curves["p1"] = np.array([1.0])  # one token of one nat: 1 − t is kept of it
-    table = kept_by_masking_table(curves, [0.5], 0).set_index("measure")
-    assert table.at["sentence", "value"] == pytest.approx((2 * 7 / 8 + 1 / 2) / 3, abs=1e-6)
-    assert table.at["tokens", "value"] == pytest.approx((6 * 7 / 8 + 1 / 2) / 7, abs=1e-6)
-    assert table.at["tokens", "low"] == pytest.approx(1 / 2, abs=1e-6)
-    assert table.at["tokens", "high"] == pytest.approx(7 / 8, abs=1e-6)
 
 
 def test_mismatch_by_hand():

@@ -5,13 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from discreteness.curves.estimate import as_generated, prompt_curves
 from discreteness.curves.price import summarise
-from discreteness.curves.report import (
-    exact_prices,
-    expected_regrets,
-    prices,
-    prices_of_records,
+from discreteness.curves.records import as_generated, prompt_curves
+from discreteness.curves.report import exact_prices, expected_regrets, prices, prices_of_records
+from discreteness.curves.smooth import (
     smooth_corruption_of_curves,
     smooth_corruption_of_language,
     smooth_corruption_of_records,
@@ -130,6 +127,14 @@ def test_masking_follows_from_the_curve():
     flat = smooth_corruption_of_curves({f"p{i}": np.ones(8) for i in range(4)}, 0)  # tokens that tell nothing of others
     area = flat[(flat["statistic"] == "area") & (flat["measure"] == "sentence")]["value"].iloc[0]
     assert area == pytest.approx(0, abs=1e-6)
+
+
+def test_of_unequal_answers_the_information_is_added_up():
+    """Curves c · (1, 0, 0), as the toy's, keep 1 − t³ by both measures; one token of one nat keeps 1 − t."""
+    table = smooth_corruption_of_curves({"p0": np.array([2.0, 0, 0]), "p1": np.array([1.0])}, 0)
+    kept = table[(table["statistic"] == "kept") & np.isclose(table["noise"], 0.5)].set_index("measure")["value"]
+    assert kept["sentence"] == pytest.approx((2 * 7 / 8 + 1 / 2) / 3, abs=1e-6)
+    assert kept["tokens"] == pytest.approx((6 * 7 / 8 + 1 / 2) / 7, abs=1e-6)
 
 
 def test_optimal_step_sizes_become_policies():

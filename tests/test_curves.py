@@ -13,24 +13,21 @@ import tiny
 from discreteness.curves.estimate import (
     COLUMNS,
     EXACT,
-    any_order_nll,
-    by_mode,
     collect,
     curve_states,
     distance_to_visible,
     information_curve,
     prepare,
-    prompt_curves,
-    resample,
     score,
     strata,
 )
-from discreteness.curves.salience import salience_states, salience_table
+from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
+from discreteness.curves.salience import salience_states
 from discreteness.curves.views import (
-    bootstrap_ratio,
     mean_curve,
     octave_halves,
     recoverable_information,
+    salience_table,
     spread,
     with_information,
 )
@@ -352,14 +349,6 @@ def test_weights_count_levels_alike():
     table = recoverable_information(records, 0).set_index(["view", "variant", "group"])["value"]
     # distance 1: positions 0 (R 1), 1 (3), 2 (1) once and 3 (3) five times
     assert table["distance_to_visible", "all", 1] == pytest.approx((1 + 3 + 1 + 5 * 3) / 8)
-
-
-def test_ratios_are_bootstrapped_over_prompts():
-    sums, counts = np.array([[2.0, 0.0], [12.0, 5.0]]), np.array([[2.0, 0.0], [4.0, 1.0]])
-    value, low, high = bootstrap_ratio(sums, counts, 0)
-    assert value == pytest.approx([14 / 6, 5])
-    assert (low[0], high[0]) == (1, 3)  # one prompt alone
-    assert (low[1], high[1]) == (5, 5)  # the other has no such token
 
 
 def test_spread_by_hand():

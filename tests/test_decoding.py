@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 import tiny
 from discreteness.decoding import POLICIES, check_policy, decode, policy
 from discreteness.decoding.noise import inverse_cdf
-from discreteness.decoding.schedules import equal_sizes, quota
+from discreteness.decoding.schedules import quota
 from discreteness.decoding.tables import variants
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError
 from discreteness.settings import ROOT, read_yaml, validate
+from discreteness.step_sizes import equal_sizes
 
 NEVER = -60.0  # a finite logit whose probability is nothing
 

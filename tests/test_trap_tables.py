@@ -15,7 +15,8 @@ from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
 from discreteness.languages import get_language, total_correlation
-from discreteness.marginal_trap import price_table, sentence_table, toy_table
+from discreteness.marginal_trap import price_table, toy_table
+from discreteness.sentences import sentence_table
 from discreteness.settings import ROOT, read_yaml
 from discreteness.statistics import wilson
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
-from discreteness.curves.estimate import as_generated, prompt_curves
 from discreteness.curves.price import falling_mean
+from discreteness.curves.records import as_generated, prompt_curves
 from discreteness.decoding import decode
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
 from discreteness.denoisers import load_denoiser

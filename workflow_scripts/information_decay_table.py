@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from discreteness.curves.salience import salience_table
-from discreteness.curves.views import recoverable_information, spread
+from discreteness.curves.views import recoverable_information, salience_table, spread
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job
 

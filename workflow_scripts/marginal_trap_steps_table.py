@@ -5,7 +5,7 @@ import pandas as pd
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job
 from discreteness.languages import get_language
-from discreteness.marginal_trap import sentence_table
+from discreteness.sentences import sentence_table
 
 
 def main(input, output, params) -> None:

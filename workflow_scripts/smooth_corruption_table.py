@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from discreteness.curves.report import smooth_corruption_of_language, smooth_corruption_of_records
+from discreteness.curves.smooth import smooth_corruption_of_language, smooth_corruption_of_records
 from discreteness.io import read_table, write_csv
 from discreteness.jobs import job, use_threads
 from discreteness.languages import get_language

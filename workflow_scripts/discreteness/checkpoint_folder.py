@@ -1,6 +1,7 @@
-"""Put a model where the workflow looks for it: files linked, hashes recorded and compared with the row's."""
+"""The files of a checkpoint folder; put where the workflow looks for them, linked, with their hashes recorded."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -24,6 +25,46 @@ TEXT_FILES = (
 )
 
 
+def read_json(path: Path) -> dict:
+    """A JSON object from a checkpoint file; InputError when it is missing or malformed."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that make up a checkpoint, sorted; those the index names where there is an index.
+
+    Pickled weights are never read: a folder that has only those is refused.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        files = read_json(index).get("weight_map")
+        if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
+            raise InputError(f"{index}: expected a mapping `weight_map` of tensor names to file names")
+        names = sorted(set(files.values()))
+        for name in names:
+            if Path(name).name != name:
+                raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this folder")
+    else:
+        names = sorted(path.name for path in folder.glob("*.safetensors"))
+    files = [folder / name for name in names]
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: named by the index but missing")
+    if not files:
+        pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        found = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else ""
+        raise InputError(f"{folder}: no *.safetensors weights{found}")
+    return files
+
+
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
@@ -35,8 +76,6 @@ def origin(source: Path) -> dict:
 
     Hashes, times, losses and how a download was asked for are left out, so that equal weights have equal records.
     """
-    from discreteness.denoisers.checkpoints import read_json  # torch takes seconds, and downloads do without
-
     for name in ("downloaded.json", "training.json"):
         if (source / name).is_file():
             record = read_json(source / name)
@@ -50,8 +89,6 @@ def check_download(source: Path, found: dict[str, str]) -> None:
 
     found: file name -> SHA-256 of the files that are used. Recorded files that are not used need only be there.
     """
-    from discreteness.denoisers.checkpoints import read_json
-
     path = source / "downloaded.json"
     record = read_json(path) if path.is_file() else {}
     recorded = record.get("sha256")
@@ -74,8 +111,6 @@ def link_checkpoint(source: Path, target: Path, expected: dict[str, str]) -> Non
     Raises InputError when a file is missing or its hash differs from the one the row states or the one its download
     recorded; the target is complete once the provenance, written last, is there.
     """
-    from discreteness.denoisers.checkpoints import weight_files
-
     if not source.is_dir():
         raise InputError(f"{source}: no such folder")
     files = [source / name for name in TEXT_FILES if (source / name).is_file()] + weight_files(source)

@@ -40,6 +40,7 @@ def job(log: str) -> Iterator[logging.Logger]:
     logging.raiseExceptions = False  # a full disk would put a traceback behind every line
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", handlers=handlers, force=True)
     logging.captureWarnings(True)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # what it leaves out of an embedded font
     logger = logging.getLogger("discreteness")
     try:
         yield logger

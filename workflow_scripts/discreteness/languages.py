@@ -173,20 +173,29 @@ def subset_entropies(language: Language) -> np.ndarray:
         raise InputError(f"language {language.name}: 2^{length} sets of positions (at most 2^{MOST_POSITIONS})")
     found = np.zeros(2**length)
 
-    def refine(classes: np.ndarray, bits: int, start: int) -> None:
+    def add_positions(classes: np.ndarray, bits: int, start: int) -> None:
         """Entropies of all sets that add positions from `start` on to the set `bits`, whose classes are given."""
         for i in range(start, length):
-            joint = classes * language.vocab_size + language.token_ids[:, i]
-            sums = np.bincount(joint, language.probabilities)
-            seen = np.flatnonzero(sums)
-            found[bits | 1 << i] = _entropy(sums[seen])
+            finer, masses = refined(language, classes, i)
+            found[bits | 1 << i] = _entropy(masses)
             if i + 1 < length:
-                dense = np.empty(len(sums), dtype=np.int64)
-                dense[seen] = np.arange(len(seen))
-                refine(dense[joint], bits | 1 << i, i + 1)
+                add_positions(finer, bits | 1 << i, i + 1)
 
-    refine(np.zeros(len(language.token_ids), dtype=np.int64), 0, 0)
+    add_positions(np.zeros(len(language.token_ids), dtype=np.int64), 0, 0)
     return found
+
+
+def refined(language: Language, classes: np.ndarray, position: int) -> tuple[np.ndarray, np.ndarray]:
+    """Classes (N,) 0, 1, … of sentences, divided by the token at one more position; and the new classes' probabilities.
+
+    Sentences are in one class when they agree at all positions so far, so that its probability is a marginal.
+    """
+    joint = classes * language.vocab_size + language.token_ids[:, position]
+    sums = np.bincount(joint, language.probabilities)
+    seen = np.flatnonzero(sums)
+    dense = np.empty(len(sums), dtype=np.int64)
+    dense[seen] = np.arange(len(seen))
+    return dense[joint], sums[seen]
 
 
 def information_curve(language: Language) -> np.ndarray:

@@ -13,13 +13,11 @@ import pandas as pd
 import torch
 
 from discreteness import information
-from discreteness.datasets.grammar import violations
-from discreteness.decoding.schedules import equal_sizes
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
-from discreteness.languages import Language, information_curve
+from discreteness.languages import Language, information_curve, refined
 from discreteness.randomness import key
-from discreteness.statistics import wilson
+from discreteness.step_sizes import equal_sizes
 
 
 def decoding_distribution(denoiser, length: int, step_sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
@@ -156,13 +154,12 @@ def own_kl(language: Language, step_sizes: Sequence[int]) -> float:
     q, sets = np.zeros(len(ids)), list(itertools.combinations(range(length), sizes[0]))
     for chosen in sets:
         string = alone[:, list(chosen)].prod(1)
-        rest = [i for i in range(length) if i not in chosen]
-        if rest:
-            _, context = np.unique(ids[:, list(chosen)], axis=0, return_inverse=True)
-            mass = np.bincount(context, p)[context]
-            for i in rest:
-                joint = context * language.vocab_size + ids[:, i]
-                string = string * np.bincount(joint, p)[joint] / mass
+        context, masses = np.zeros(len(ids), dtype=np.int64), np.ones(1)
+        for i in chosen:
+            context, masses = refined(language, context, i)
+        for i in set(range(length)) - set(chosen):
+            joint, joint_masses = refined(language, context, i)
+            string = string * joint_masses[joint] / masses[context]
         q += string / len(sets)
     return float((p * (np.log(p) - np.log(q))).sum())
 
@@ -189,27 +186,6 @@ def price_table(denoiser, language: Language, steps: Sequence[int], sentences: i
         if oracle and not np.isnan(own := own_kl(language, sizes)):
             rows.append((count, "own_kl", own, np.nan, np.nan, 0))
     return pd.DataFrame(rows, columns=["steps", "statistic", "value", "low", "high", "samples"])
-
-
-def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
-    """What is wrong with decoded strings, and how diverse they are.
-
-    answers: of `decode`, texts of the language's words. Columns temperature, steps, statistic, value, low, high,
-    samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
-    `distinct`, different strings / strings.
-    """
-    rows = []
-    for (temperature, steps), part in answers.groupby(["temperature", "steps"]):
-        strings = language.encode(list(part["text"]))
-        n = len(strings)
-        wrong = {"invalid": ~language.contains(strings)}
-        if language.name == "grammar":
-            wrong.update({f"invalid_{kind}": bad for kind, bad in violations(strings).items()})
-        for statistic, bad in wrong.items():
-            rows.append((temperature, steps, statistic, *wilson(int(bad.sum()), n), n))
-        distinct = len(np.unique(strings, axis=0)) / n
-        rows.append((temperature, steps, "distinct", distinct, np.nan, np.nan, n))
-    return pd.DataFrame(rows, columns=["temperature", "steps", "statistic", "value", "low", "high", "samples"])
 
 
 def toy_table(language: Language, denoisers: Mapping[str, object]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ def bootstrap_mean(values: np.ndarray, seed: int, replicates: int = 1000) -> tup
     the interval is that prompt's value. NaN columns stay NaN.
     """
     values = np.asarray(values, dtype=np.float64)
-    means = np.tensordot(_redrawn(len(values), seed, replicates), values, axes=1)
+    means = np.tensordot(redrawn(len(values), seed, replicates), values, axes=1)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return values.mean(0), low, high
 
@@ -28,13 +28,13 @@ def bootstrap_ratio(
     (n, …) twice -> three arrays (…). NaN where the denominators add up to 0; redrawn samples where they do are left
     out of the interval.
     """
-    weights = _redrawn(len(numerators), seed, replicates)
+    weights = redrawn(len(numerators), seed, replicates)
     sums = [np.asarray(part, dtype=np.float64) for part in (numerators, denominators)]
-    redrawn = _divide(*(np.tensordot(weights, part, axes=1) for part in sums))  # (replicates, …)
+    ratios = _divide(*(np.tensordot(weights, part, axes=1) for part in sums))  # (replicates, …)
     value = _divide(*(part.sum(0) for part in sums))
     interval = np.full((2, *value.shape), np.nan)
-    some = ~np.isnan(redrawn).all(0)
-    interval[:, some] = np.nanquantile(redrawn[:, some], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    some = ~np.isnan(ratios).all(0)
+    interval[:, some] = np.nanquantile(ratios[:, some], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return value, interval[0], interval[1]
 
 
@@ -46,7 +46,7 @@ def wilson(count: int, n: int) -> tuple[float, float, float]:
     return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _redrawn(n: int, seed: int, replicates: int) -> np.ndarray:
+def redrawn(n: int, seed: int, replicates: int = 1000) -> np.ndarray:
     """(replicates, n) shares of the n values in each redrawn sample."""
     generator = np.random.default_rng(key(seed, "bootstrap"))
     return generator.multinomial(n, np.full(n, 1 / n), size=replicates) / n

@@ -1,12 +1,34 @@
-"""What an information curve says of how many tokens to reveal at once: prices, bounds, the best sizes. In nats."""
+"""How many tokens to reveal at once, and what an information curve says of it: prices, bounds, the best. In nats."""
 
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from discreteness.errors import InputError
 
 _BLOCK = 128  # rows of the dynamic program at a time: its work fits the processor's cache
+
+
+def equal_sizes(total: int, steps: int, remainder: str = "first") -> list[int]:
+    """`total` positions over `steps` steps as evenly as possible; what is left over goes to the first or last steps.
+
+    LLaDA's `get_num_transfer_tokens` puts it first; the information curve says that the last steps bear it better.
+    """
+    base, extra = divmod(total, steps)
+    more, less = [base + 1] * extra, [base] * (steps - extra)
+    return more + less if remainder == "first" else less + more
+
+
+def shares(steps: int, eps: float) -> torch.Tensor:
+    """(steps,) float32: the share of the remaining masks that each step reveals when time runs linearly from 1 to eps.
+
+    `1 − s/t` of Dream's `diffusion_generate`, in its precision; the last step reveals whatever is left.
+    """
+    times = torch.linspace(1, eps, steps + 1)
+    share = 1 - times[1:] / times[:-1]
+    share[-1] = 1
+    return share
 
 
 def expected_kl(f: Sequence[float], step_sizes: Sequence[int]) -> float:

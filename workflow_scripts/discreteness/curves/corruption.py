@@ -11,18 +11,15 @@ The posterior p(x | z) over the listed sentences is exact; only sentences and co
 A corruption that is smooth in information would keep 1 − t: the diagonal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 
 from discreteness.curves.monotone import isotonic
-from discreteness.curves.views import bootstrap_ratio
 from discreteness.errors import InputError
 from discreteness.languages import Language, entropy, total_correlation
 from discreteness.randomness import key
-from discreteness.statistics import bootstrap_mean
 
 KINDS = ("mask", "uniform", "gaussian")
 MEASURES = ("tokens", "sentence")
@@ -112,20 +109,6 @@ def _entropy(probabilities: torch.Tensor) -> np.ndarray:
     return torch.special.entr(probabilities).sum(-1).numpy()
 
 
-def kept_table(language: Language, noise: Sequence[float] = NOISE, sentences: int = 512, seed: int = 0) -> pd.DataFrame:
-    """Information kept by every corruption: columns corruption, measure, noise, value, low, high, sentences.
-
-    low, high: 95 %, bootstrap over drawn sentences.
-    """
-    frames = []
-    for kind in KINDS:
-        for measure, kept in information_kept(language, kind, noise, sentences, seed).items():
-            value, low, high = bootstrap_mean(kept, seed)
-            cells = {"corruption": kind, "measure": measure, "noise": noise, "value": value, "low": low, "high": high}
-            frames.append(pd.DataFrame(cells).assign(sentences=sentences))
-    return pd.concat(frames, ignore_index=True)
-
-
 def kept_by_masking(f: Sequence[float], noise: Sequence[float]) -> dict[str, np.ndarray]:
     """measure -> information kept when each token is masked with probability t, exactly from an information curve.
 
@@ -141,26 +124,6 @@ def kept_by_masking(f: Sequence[float], noise: Sequence[float]) -> dict[str, np.
     visible = torch.distributions.Binomial(length, torch.from_numpy(1 - noise)[:, None])
     weights = visible.log_prob(torch.from_numpy(k.astype(np.float64))).exp().numpy()  # (T, L + 1)
     return {"tokens": weights @ tokens, "sentence": weights @ sentence}
-
-
-def kept_by_masking_table(curves: Mapping[str, np.ndarray], noise: Sequence[float], seed: int) -> pd.DataFrame:
-    """What masking keeps of the answers of a measured model: columns as `kept_table`, `prompts` for `sentences`.
-
-    curves: prompt_id -> f (`estimate.prompt_curves`). The answers' information is added up before it is divided; low,
-    high: 95 %, bootstrap over prompts.
-    """
-    totals = {
-        "tokens": np.array([len(f) * f[0] for f in curves.values()]),
-        "sentence": np.array([f.sum() for f in curves.values()]),
-    }
-    shares = [kept_by_masking(f, noise) for f in curves.values()]
-    frames = []
-    for measure, total in totals.items():
-        kept = np.array([share[measure] for share in shares]) * total[:, None]
-        value, low, high = bootstrap_ratio(kept, np.broadcast_to(total[:, None], kept.shape), seed)
-        cells = {"corruption": "mask", "measure": measure, "noise": noise, "value": value, "low": low, "high": high}
-        frames.append(pd.DataFrame(cells).assign(prompts=len(curves)))
-    return pd.concat(frames, ignore_index=True)
 
 
 def mismatch(noise: Sequence[float], kept: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from discreteness.curves.estimate import any_order_nll, by_mode, prompt_curves, resample
 from discreteness.curves.monotone import isotonic
+from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
 from discreteness.curves.schedules import SCHEDULES
 from discreteness.errors import InputError
 from discreteness.io import read_table

@@ -1,27 +1,17 @@
-"""Tables that join the curve with what is known otherwise: exact prices, measured decodings, smooth schedules."""
+"""Tables that join the curve's prices with what is known otherwise: exact prices and measured regret."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from discreteness.curves.corruption import (
-    MEASURES,
-    NOISE,
-    information_kept,
-    information_smooth,
-    kept_by_masking,
-    mismatch,
-)
-from discreteness.curves.estimate import by_mode, prompt_curves
 from discreteness.curves.price import price_table
+from discreteness.curves.records import by_mode, prompt_curves
 from discreteness.curves.schedules import SCHEDULES
-from discreteness.languages import Language
-from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.statistics import bootstrap_ratio
 from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps
 
 PRICE_COLUMNS = ["padding", "statistic", "schedule", "steps", "value", "low", "high", "prompts"]
-SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
 
 
 def prices_of_records(records: pd.DataFrame, steps: Sequence[int], seed: int) -> pd.DataFrame:
@@ -84,62 +74,3 @@ def exact_prices(f: np.ndarray, steps: Sequence[int]) -> pd.DataFrame:
         sizes = {"uniform": SCHEDULES["uniform"](len(f), count), "optimal": optimal_steps(f, count)}
         rows += [("exact", name, count, expected_kl(f, size), np.nan, np.nan, 0) for name, size in sizes.items()]
     return pd.DataFrame(rows, columns=PRICE_COLUMNS[1:])
-
-
-def smooth_corruption_of_language(language: Language, sentences: int, seed: int) -> pd.DataFrame:
-    """SMOOTH_COLUMNS for every corruption of a known language.
-
-    kept: information kept at nominal noise. schedule: the nominal noise t(s) at which the share s of the information
-    is gone, the information-smooth schedule, against s. smooth_kept: the information kept at the t(s) derived from half
-    of the sentences, measured on the other half, against s: the diagonal where it works.
-    area: between the curve and the diagonal; 95 % bootstrap intervals over sentences.
-    """
-    frames = []
-    noise = np.asarray(NOISE)
-    for corruption in ("mask", "uniform", "gaussian"):
-        kept = information_kept(language, corruption, noise, sentences, seed)
-        schedule = {name: information_smooth(noise, kept[name][::2].mean(0), noise) for name in MEASURES}
-        for name in MEASURES:
-            smooth = np.stack([np.interp(schedule[name], noise, one) for one in kept[name][1::2]])
-            frames.append(_smooth_rows(corruption, name, noise, kept[name], smooth, seed))
-    return pd.concat(frames, ignore_index=True).assign(padding=True)[SMOOTH_COLUMNS]
-
-
-def smooth_corruption_of_records(records: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """SMOOTH_COLUMNS of a model's records, of the answers alone and of those with their padding."""
-    frames = [
-        smooth_corruption_of_curves(prompt_curves(mine), seed).assign(padding=mode == "padded")
-        for mode, mine in by_mode(records).items()
-    ]
-    return pd.concat(frames, ignore_index=True)[SMOOTH_COLUMNS]
-
-
-def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
-    """The same, but `padding`, for masking a measured model's answers, each share weighted by its information."""
-    noise, frames = np.asarray(NOISE), []
-    totals = {"tokens": [len(f) * f[0] for f in curves.values()], "sentence": [f.sum() for f in curves.values()]}
-    shares = [kept_by_masking(f, noise) for f in curves.values()]
-    for name in MEASURES:
-        weight = np.array(totals[name]) / np.mean(totals[name])
-        kept = np.array([share[name] for share in shares]) * weight[:, None]
-        kept = kept + (1 - weight[:, None]) * kept.sum(0) / weight.sum()  # the mean is the ratio of sums
-        schedule = information_smooth(noise, kept[::2].mean(0), noise)
-        smooth = np.stack([np.interp(schedule, noise, one) for one in kept[1::2]])
-        frames.append(_smooth_rows("mask", name, noise, kept, smooth, seed))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth: np.ndarray, seed: int) -> pd.DataFrame:
-    rows = []
-    for statistic, values in (("kept", kept), ("smooth_kept", smooth)):
-        for t, *estimate in zip(noise, *bootstrap_mean(values, seed), strict=True):
-            rows.append((corruption, measure, statistic, t, *estimate, len(values)))
-    drawn = np.random.default_rng(seed).integers(len(kept), size=(1000, len(kept)))
-    redrawn = kept[drawn].mean(1)
-    times = information_smooth(noise, kept.mean(0), noise)
-    ends = np.quantile([information_smooth(noise, one, noise) for one in redrawn], [0.025, 0.975], axis=0)
-    rows += [(corruption, measure, "schedule", *cell, len(kept)) for cell in zip(noise, times, *ends, strict=True)]
-    areas = mismatch(noise, redrawn)
-    low, high = np.quantile(areas, [0.025, 0.975])
-    rows.append((corruption, measure, "area", np.nan, float(mismatch(noise, kept.mean(0))), low, high, len(kept)))
-    return pd.DataFrame(rows, columns=SMOOTH_COLUMNS[1:])

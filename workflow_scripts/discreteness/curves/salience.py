@@ -1,16 +1,13 @@
 """Which words carry the information: content words or function words masked, at the same ratio, in the same answer."""
 
 import numpy as np
-import pandas as pd
 
 from discreteness import token_classes
 from discreteness.curves.estimate import References, State
+from discreteness.curves.views import PAIR
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
 from discreteness.randomness import key
-from discreteness.statistics import bootstrap_mean
-
-PAIR = ("content", "function")
 
 
 def salience_states(
@@ -40,29 +37,3 @@ def salience_states(
     if not states:
         raise InputError("salience: no answer has a content word and a function word")
     return states
-
-
-def salience_table(records: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """What hiding content words costs, what function words cost, and the paired difference within answers.
-
-    Columns statistic (`mean_nll` of a masked token, `total_nll` of the answer, mean `recoverable` information of a
-    masked token), token_class (content, function, difference), value, low, high (95 %, bootstrap over prompts),
-    prompts, tokens (masked per answer and class, mean); nats.
-    """
-    nll = -records["answer_logprob"].astype(np.float64)
-    frame = records.assign(nll=nll, recoverable=-nll - records["unigram_logprob"].astype(np.float64))
-    by_class = frame.groupby(["prompt_id", "token_class"])
-    replicates = by_class["replicate"].nunique()
-    numbers = {
-        "mean_nll": by_class["nll"].mean(),
-        "total_nll": by_class["nll"].sum() / replicates,
-        "recoverable": by_class["recoverable"].mean(),
-    }
-    tokens = (by_class.size() / replicates).mean()
-    rows = []
-    for statistic, values in numbers.items():
-        pair = values.unstack()[list(PAIR)].to_numpy()  # (P, 2)
-        columns = np.column_stack([pair, pair[:, 0] - pair[:, 1]])
-        for name, *cell in zip((*PAIR, "difference"), *bootstrap_mean(columns, seed), strict=True):
-            rows.append((statistic, name, *cell, len(pair), tokens))
-    return pd.DataFrame(rows, columns=["statistic", "token_class", "value", "low", "high", "prompts", "tokens"])

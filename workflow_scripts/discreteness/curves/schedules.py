@@ -3,21 +3,20 @@
 import math
 from collections.abc import Callable
 
-import torch
-
 from discreteness.errors import InputError
+from discreteness.step_sizes import equal_sizes, shares
 
 
 def uniform(length: int, steps: int) -> list[int]:
     """Equal steps; the remainder of an uneven division goes one by one to the last steps, where it costs least."""
-    return llada(length, steps)[::-1]
+    _check(length, steps)
+    return equal_sizes(length, steps, "last")
 
 
 def llada(length: int, steps: int) -> list[int]:
     """Equal steps with the remainder in the first ones, as LLaDA's `get_num_transfer_tokens` does."""
     _check(length, steps)
-    size, rest = divmod(length, steps)
-    return [size + (step < rest) for step in range(steps)]
+    return equal_sizes(length, steps)
 
 
 def cosine(length: int, steps: int) -> list[int]:
@@ -37,11 +36,9 @@ def dream(length: int, steps: int, eps: float = 1e-3) -> list[int]:
     Truncation makes steps of no position at all: a forward pass that reveals nothing. The last step takes the rest.
     """
     _check(length, steps)
-    times = torch.linspace(1, eps, steps + 1)
     masked, sizes = length, []
-    for step in range(steps):
-        share = 1 - times[step + 1] / times[step]
-        sizes.append(masked if step == steps - 1 else int(masked * share))
+    for share in shares(steps, eps):
+        sizes.append(int(masked * share))
         masked -= sizes[-1]
     return sizes
 

@@ -8,15 +8,14 @@ alike (a state's weight) and every masked token of a state alike.
 import numpy as np
 import pandas as pd
 
-from discreteness.curves.estimate import by_mode, resample
-from discreteness.randomness import key
-from discreteness.statistics import LEVEL, bootstrap_mean
+from discreteness.curves.records import by_mode, resample
+from discreteness.statistics import LEVEL, bootstrap_mean, bootstrap_ratio, redrawn
 
 BINS = 10  # of the mask ratio
-BOOTSTRAPS = 1000
 GRID = 2000  # quantiles kept for a bootstrapped percentile
 VIEWS = ("position", "distance_to_visible", "mask_ratio", "token_class")
 SHARES = (0.1, 0.5, 0.9)  # percentiles of R at one noise level
+PAIR = ("content", "function")  # masked at the same ratio, in the same answer
 
 
 def with_information(records: pd.DataFrame) -> pd.DataFrame:
@@ -80,26 +79,6 @@ def _grouped(records: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
     )
 
 
-def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
-    """Σ numerators / Σ denominators over the first axis with a 95 % percentile bootstrap interval: (P, G) -> 3 × (G,).
-
-    A mean over tokens whose numbers differ by prompt, prompts being what is drawn again. Draws without any token of a
-    group do not count for it.
-    """
-    weights = _draws(len(numerators), seed)
-    with np.errstate(invalid="ignore"):
-        ratios = (weights @ numerators) / (weights @ denominators)
-        value = numerators.sum(0) / denominators.sum(0)
-    low, high = np.nanquantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return value, low, high
-
-
-def _draws(prompts: int, seed: int) -> np.ndarray:
-    """(BOOTSTRAPS, P) how often each prompt is drawn."""
-    generator = np.random.default_rng(key(seed, "bootstrap"))
-    return generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=BOOTSTRAPS)
-
-
 def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Same noise level, very different loss: how unequal R is among the tokens masked at one mask ratio.
 
@@ -113,7 +92,7 @@ def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
         for ratio, mine in text.groupby("mask_ratio"):
             prompt, names = pd.factorize(mine["prompt_id"], sort=True)
             values, weights = mine["recoverable"].to_numpy(), mine["weight"].to_numpy(np.float64)
-            draws = np.vstack([np.ones(len(names)), _draws(len(names), seed)])  # the first one is the data themselves
+            draws = np.vstack([np.ones(len(names)), redrawn(len(names), seed)])  # the first one is the data themselves
             p10, p50, p90 = _percentiles(values, weights, prompt, draws)
             sd = _standard_deviation(values, weights, prompt, draws)
             statistics = {"p10": p10, "p50": p50, "p90": p90, "p90_p10": p90 - p10, "sd": sd}
@@ -168,3 +147,29 @@ def mean_curve(curves: dict[str, np.ndarray], length: int, seed: int) -> pd.Data
             "prompts": len(matrix),
         }
     )
+
+
+def salience_table(records: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """What hiding content words costs, what function words cost, and the paired difference within answers.
+
+    Columns statistic (`mean_nll` of a masked token, `total_nll` of the answer, mean `recoverable` information of a
+    masked token), token_class (content, function, difference), value, low, high (95 %, bootstrap over prompts),
+    prompts, tokens (masked per answer and class, mean); nats.
+    """
+    nll = -records["answer_logprob"].astype(np.float64)
+    frame = records.assign(nll=nll, recoverable=-nll - records["unigram_logprob"].astype(np.float64))
+    by_class = frame.groupby(["prompt_id", "token_class"])
+    replicates = by_class["replicate"].nunique()
+    numbers = {
+        "mean_nll": by_class["nll"].mean(),
+        "total_nll": by_class["nll"].sum() / replicates,
+        "recoverable": by_class["recoverable"].mean(),
+    }
+    tokens = (by_class.size() / replicates).mean()
+    rows = []
+    for statistic, values in numbers.items():
+        pair = values.unstack()[list(PAIR)].to_numpy()  # (P, 2)
+        columns = np.column_stack([pair, pair[:, 0] - pair[:, 1]])
+        for name, *cell in zip((*PAIR, "difference"), *bootstrap_mean(columns, seed), strict=True):
+            rows.append((statistic, name, *cell, len(pair), tokens))
+    return pd.DataFrame(rows, columns=["statistic", "token_class", "value", "low", "high", "prompts", "tokens"])

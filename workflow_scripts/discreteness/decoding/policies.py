@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from discreteness.decoding.schedules import shares
+from discreteness.step_sizes import shares
 
 NEVER = -torch.inf  # the score of what is no candidate
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from discreteness.decoding.policies import POLICIES
-from discreteness.decoding.schedules import equal_sizes
 from discreteness.errors import InputError
 from discreteness.settings import schema, validate
+from discreteness.step_sizes import equal_sizes
 
 GENERAL = {"order", "steps", "block_length", "temperature", "top_k", "top_p", "cfg_scale", "soft_mask", "forbid"}
 COUNTED = {"schedule", "step_sizes", "alg_temp"}  # for policies whose numbers the schedule decides

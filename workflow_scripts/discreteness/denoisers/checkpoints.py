@@ -1,6 +1,5 @@
 """Reading a checkpoint folder: JSON and safetensors only, every claim checked before a byte of weight is used."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -10,50 +9,11 @@ import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 
+from discreteness.checkpoint_folder import read_json, weight_files
 from discreteness.errors import InputError
 
 Rename = Callable[[str], str]
 Shapes = dict[str, tuple[Path, tuple[int, ...]]]  # tensor name -> (file, shape)
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object from a checkpoint file; InputError when it is missing or malformed."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up a checkpoint, sorted; those the index names where there is an index.
-
-    Pickled weights are never read: a folder that has only those is refused.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = read_json(index).get("weight_map")
-        if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
-            raise InputError(f"{index}: expected a mapping `weight_map` of tensor names to file names")
-        names = sorted(set(files.values()))
-        for name in names:
-            if Path(name).name != name:
-                raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this folder")
-    else:
-        names = sorted(path.name for path in folder.glob("*.safetensors"))
-    files = [folder / name for name in names]
-    for path in files:
-        if not path.is_file():
-            raise InputError(f"{path}: named by the index but missing")
-    if not files:
-        pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
-        found = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else ""
-        raise InputError(f"{folder}: no *.safetensors weights{found}")
-    return files
 
 
 def read_shapes(folder: Path) -> Shapes:

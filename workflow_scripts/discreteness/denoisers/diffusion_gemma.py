@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from transformers import DiffusionGemmaForBlockDiffusion
 
+from discreteness.checkpoint_folder import read_json
 from discreteness.denoisers.auto import load_model, load_tokenizer
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
-from discreteness.denoisers.checkpoints import read_config, read_json
+from discreteness.denoisers.checkpoints import read_config
 from discreteness.errors import InputError
 
 CANVASES = 8  # random canvases averaged where the row does not say

@@ -54,7 +54,9 @@ class OracleDenoiser(Denoiser):
         return found.log()
 
     def _predict(self, contexts: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Probabilities (Q, V) at the queried positions of contexts (B, W)."""
+        """Probabilities (Q, V) at the queried positions of contexts (B, W); equal contexts are looked up once."""
+        contexts, same = contexts.unique(dim=0, return_inverse=True)
+        rows = same[rows]
         weights = self._agreement(contexts) * self._probabilities  # (B, N)
         totals = weights.sum(1)
         unmatched = totals == 0

@@ -37,8 +37,10 @@ def encode(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, settings: Tra
         prompt: tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False)
         for prompt in set(rows["prompt"])
     }
-    prompts = tokenizer([texts[prompt] for prompt in rows["prompt"]], add_special_tokens=False).input_ids
-    answers = tokenizer(list(rows["answer"]), add_special_tokens=False).input_ids
+    prompts, answers = (
+        [found.ids for found in tokenizer.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        for texts in (rows["prompt"].map(texts), rows["answer"])
+    )
     longest = max(phase.spans[1] for phase in settings.phases)
     eos = tokenizer.eos_token_id
     by_length: dict[int, list[tuple[list[int], list[int]]]] = {}

@@ -1,0 +1,29 @@
+"""What decoding makes of a language whose sentences are known: how many strings are none, and why."""
+
+import numpy as np
+import pandas as pd
+
+from discreteness.datasets.grammar import violations
+from discreteness.languages import Language
+from discreteness.statistics import wilson
+
+
+def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
+    """What is wrong with decoded strings, and how diverse they are.
+
+    answers: of `decode`, texts of the language's words. Columns temperature, steps, statistic, value, low, high,
+    samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
+    `distinct`, different strings / strings.
+    """
+    rows = []
+    for (temperature, steps), part in answers.groupby(["temperature", "steps"]):
+        strings = language.encode(list(part["text"]))
+        n = len(strings)
+        wrong = {"invalid": ~language.contains(strings)}
+        if language.name == "grammar":
+            wrong.update({f"invalid_{kind}": bad for kind, bad in violations(strings).items()})
+        for statistic, bad in wrong.items():
+            rows.append((temperature, steps, statistic, *wilson(int(bad.sum()), n), n))
+        distinct = len(np.unique(strings, axis=0)) / n
+        rows.append((temperature, steps, "distinct", distinct, np.nan, np.nan, n))
+    return pd.DataFrame(rows, columns=["temperature", "steps", "statistic", "value", "low", "high", "samples"])
