@@ -13,6 +13,7 @@ rule decode:
         "results/logs/decode/{model}/{dataset}/{decoder}.log",
     benchmark:
         "results/benchmarks/decode/{model}/{dataset}/{decoder}.jsonl"
+    priority: 1  # the longest chain of jobs begins with it
     threads: decoding_threads
     resources:
         gpu=gpus,
@@ -66,6 +67,7 @@ rule rescore:
         "results/logs/rescore/{model}/{dataset}/{decoder}.log",
     benchmark:
         "results/benchmarks/rescore/{model}/{dataset}/{decoder}.jsonl"
+    priority: 1
     threads: config["threads"]
     resources:
         gpu=gpus,

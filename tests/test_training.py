@@ -21,7 +21,7 @@ from discreteness import training
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.llada import rename
 from discreteness.errors import InputError
-from discreteness.training import Network, state, train
+from discreteness.training import Network, _sample, state, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
 from discreteness.training.settings import parse
@@ -148,6 +148,14 @@ def test_same_seed_same_bytes_other_seed_other_bytes(finished, tmp_path):
     assert forget_time(again) == forget_time(record)
     train(ROWS, SETTINGS, 2, tmp_path / "other", tmp_path / "state2")
     assert weights(tmp_path / "other") != weights(folder)
+
+
+def test_a_sample_of_the_rows_depends_on_the_seed_and_keeps_their_order():
+    few = _sample(ROWS, 20, 1)
+    assert len(few) == 20 and few.index.is_monotonic_increasing
+    assert few.index.equals(_sample(ROWS, 20, 1).index) and not few.index.equals(_sample(ROWS, 20, 2).index)
+    assert set(_sample(ROWS, 10, 1).index) < set(few.index)
+    assert _sample(ROWS, 60, 1) is ROWS and _sample(ROWS, None, 1) is ROWS
 
 
 def test_record(finished):

@@ -68,6 +68,7 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     to `training.json`. Raises InputError for a loss that is not finite.
     """
     chosen = parse(settings)
+    rows = _sample(rows, chosen.rows, seed)
     make_tokenizer = word_tokenizer if chosen.tokenizer == "words" else train_tokenizer
     tokenizer = make_tokenizer([*rows["prompt"], *rows["answer"]], chosen.vocab_size)
     mask_id = tokenizer.convert_tokens_to_ids(MASK)
@@ -110,6 +111,13 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     write_json(record, output / "training.json")
     saved.remove()
     return record
+
+
+def _sample(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
+    """At most `most` rows in their order; which ones depends on the seed and their number only."""
+    if most is None or most >= len(rows):
+        return rows
+    return rows.iloc[sorted(sorted(range(len(rows)), key=lambda row: key(seed, "training row", row))[:most])]
 
 
 def _recent(losses: list[float]) -> float:

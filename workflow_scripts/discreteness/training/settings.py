@@ -38,6 +38,7 @@ class TrainingSettings:
     prompt_dropout: float  # highest share of prompt tokens hidden behind masks, uniform from 0
     text_share: float  # share of batches that are masked running text instead of prompt and answer
     phases: tuple[Phase, ...]
+    rows: int | None = None  # most rows of the data that are used: a sample keyed by the seed; all if not given
     tokenizer: str = "bpe"  # `bpe`: trained byte pairs; `words`: every word of the training text is a token
     start: str = "closed_form"  # of the weights, or `random`
     objective: str = "mask"  # `mask`: hidden tokens are predicted; `causal`: every answer token from those before it
