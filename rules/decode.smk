@@ -13,7 +13,7 @@ rule decode:
         "results/logs/decode/{model}/{dataset}/{decoder}.log",
     benchmark:
         "results/benchmarks/decode/{model}/{dataset}/{decoder}.jsonl"
-    priority: 1  # the longest chain of jobs begins with it
+    priority: 1  # of the longest chain of jobs
     threads: decoding_threads
     resources:
         gpu=gpus,

@@ -53,6 +53,7 @@ rule prompts:
         "results/logs/prompts/{dataset}.log",
     benchmark:
         "results/benchmarks/prompts/{dataset}.jsonl"
+    priority: 1
     threads: 1
     resources:
         mem_mb=2000,

@@ -12,6 +12,7 @@ rule train_model:
         "results/logs/train_model/{model}.log",
     benchmark:
         "results/benchmarks/train_model/{model}.jsonl"
+    priority: 1
     threads: training_threads
     resources:
         mem_mb=doubling(4000),

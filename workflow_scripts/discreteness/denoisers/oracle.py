@@ -36,8 +36,10 @@ class OracleDenoiser(Denoiser):
         self.unmatched = 0
         self._probabilities = torch.from_numpy(language.probabilities).to(self.device)  # (N,) float64
         table = torch.from_numpy(language.token_ids).to(self.device)
-        self._sentences = torch.nn.functional.one_hot(table.T, self.vocab_size).double()  # (L, N, V)
-        self._saying = self._sentences.transpose(1, 2).float().contiguous()  # (L, V, N)
+        one_hot = torch.nn.functional.one_hot(table.T, self.vocab_size)  # (L, N, V)
+        self._saying = one_hot.transpose(1, 2).float().contiguous()  # (L, V, N)
+        self._words = [column.unique() for column in table.T]  # of each position
+        self._sentences = [rows[:, words].double() for rows, words in zip(one_hot, self._words, strict=True)]
 
     def log_probs(self, token_ids, attention_mask, queries):
         """See `Denoiser.log_probs`. Raises InputError for padding, which a sentence's beginning has no need of."""
@@ -67,8 +69,10 @@ class OracleDenoiser(Denoiser):
         for position in positions.unique().tolist():
             here = (positions == position).nonzero()[:, 0]
             if position < self.language.length:
-                asked = rows[here]
-                found[here] = weights[asked] @ self._sentences[position] / totals[asked, None]
+                asked, place = rows[here].unique(return_inverse=True)
+                some = weights if len(asked) == len(weights) else weights[asked]
+                answers = some @ self._sentences[position] / totals[asked, None]
+                found[here[:, None], self._words[position]] = answers[place]
             else:
                 found[here, self.language.eos_id] = 1.0
         return found
