@@ -14,6 +14,7 @@ rule information_curve:
         "results/logs/information_curve/{model}/{dataset}.log",
     benchmark:
         "results/benchmarks/information_curve/{model}/{dataset}.jsonl"
+    priority: 1
     threads: config["threads"]
     resources:
         gpu=gpus,
