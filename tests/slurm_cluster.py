@@ -46,7 +46,7 @@ ReturnToService=2
 SlurmctldTimeout=10
 SlurmdTimeout=10
 KillWait=3
-MinJobAge=300
+MinJobAge=36000
 GresTypes=gpu
 {nodes}
 PartitionName=cpu Nodes=cpu1 Default=YES MaxTime=INFINITE State=UP

@@ -17,7 +17,7 @@ from discreteness.curves.corruption import (
     kept_by_masking,
     mismatch,
 )
-from discreteness.curves.monotone import isotonic
+from discreteness.curves.monotone import convex, isotonic
 from discreteness.errors import InputError
 from discreteness.languages import Language, get_language, information_curve
 
@@ -169,6 +169,15 @@ def test_isotonic_regression(values):
     residual = np.array(values) - fitted
     assert residual @ fitted == pytest.approx(0, abs=1e-9)
     assert (np.cumsum(residual[::-1]) <= 1e-9).all()
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
+def test_convex_falls_ever_more_slowly_keeps_the_mean_and_what_is_convex(values):
+    fitted = convex(np.array(values))
+    assert (np.diff(fitted) <= 1e-9).all() and (np.diff(fitted, 2) >= -1e-9).all()
+    assert fitted.mean() == pytest.approx(np.mean(values), abs=1e-9)
+    assert convex(fitted) == pytest.approx(fitted, abs=1e-9)
 
 
 def test_refused():

@@ -197,9 +197,19 @@ def test_the_price_of_the_optimal_steps_is_not_their_own_noise():
     assert np.mean(fitted) < -6 * error
 
 
-def test_a_mean_that_rises_is_made_to_fall():
-    assert price.falling_mean([CURVE, 3 * CURVE], 12) == pytest.approx(2 * CURVE)
-    assert price.falling_mean([np.array([3.0, 1, 2, 1, 0])], 5) == pytest.approx([3, 1.5, 1.5, 1, 0])
+def test_step_sizes_from_a_noisy_curve_do_not_follow_its_noise():
+    """A falling convex curve with noise: sizes chosen from it cost less than equal steps, at every number of them."""
+    f = 3 / (1 + np.arange(64) / 4)
+    for seed in range(10):
+        noisy = f + np.random.default_rng(seed).normal(0, 0.1, 64)
+        for count in (4, 8, 16, 32):
+            sizes = optimal_steps(price.convex_mean([noisy], 64), count)
+            assert expected_kl(f, sizes) < expected_kl(f, uniform(64, count))
+
+
+def test_a_mean_that_rises_is_made_to_fall_ever_more_slowly():
+    assert price.convex_mean([CURVE, 3 * CURVE], 12) == pytest.approx(2 * CURVE)
+    assert price.convex_mean([np.array([3.0, 1, 2, 1, 0])], 5) == pytest.approx([3.2, 1.7, 1.2, 0.7, 0.2])
 
 
 @pytest.fixture

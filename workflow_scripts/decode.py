@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
-from discreteness.curves.price import falling_mean
+from discreteness.curves.price import convex_mean
 from discreteness.curves.records import as_generated, prompt_curves
 from discreteness.decoding import decode
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
@@ -17,7 +17,7 @@ from discreteness.selection import select_prompts, take_shard
 
 def measured_curve(path: str, span: int):
     """The model's mean information curve over `span` positions, from the records of its reference answers."""
-    return falling_mean(prompt_curves(as_generated(read_table(path))).values(), span)
+    return convex_mean(prompt_curves(as_generated(read_table(path))).values(), span)
 
 
 def main(input, output, params, decoder: str, device: str, log) -> None:

@@ -1,4 +1,4 @@
-"""Noise taken out of a curve that is known to rise or fall."""
+"""Noise taken out of a curve that is known to rise or fall, or to fall ever more slowly."""
 
 import numpy as np
 
@@ -14,3 +14,10 @@ def isotonic(values: np.ndarray) -> np.ndarray:
             means[-2:] = [(means[-2] * counts[-2] + means[-1] * counts[-1]) / count]
             counts[-2:] = [count]
     return np.repeat(means, counts)
+
+
+def convex(values: np.ndarray) -> np.ndarray:
+    """A falling convex sequence near `values`, with their mean: fitted to fall, its slopes then fitted to rise."""
+    falling = -isotonic(-np.asarray(values, dtype=np.float64))
+    fitted = np.concatenate([[0.0], np.cumsum(isotonic(np.diff(falling)))])
+    return fitted + (falling - fitted).mean()
