@@ -20,7 +20,7 @@ KEYS = ["left_out", "prompt_id", "padding", "steps", "sample", "replicate", "vis
 def test_a_fresh_run_on_one_core_has_the_same_bytes(finished, tmp_path):
     """Probe, curve, decodings, scores, the languages' tables and a figure; a model trained anew."""
     other = small_run(tmp_path / "copy")
-    more = ["tables/marginal_trap_steps.csv", "tables/marginal_trap_toy.csv", "tables/price_of_parallelism_grammar.csv"]
+    more = ["tables/marginal_trap_steps.csv", "tables/marginal_trap_toy.csv"]
     names = [*(name.removeprefix("results/") for name in TABLES), *more, "figures/top3_one_questions.png"]
     other.snakemake("--cores", "1", *(f"results/{name}" for name in names))
     here, there = finished.hashes(), other.hashes()
