@@ -15,7 +15,7 @@ from discreteness.curves.corruption import (
 )
 from discreteness.curves.records import by_mode, prompt_curves
 from discreteness.languages import Language
-from discreteness.statistics import bootstrap_mean
+from discreteness.statistics import bootstrap_mean, redrawn
 
 SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
 
@@ -68,12 +68,11 @@ def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth:
     for statistic, values in (("kept", kept), ("smooth_kept", smooth)):
         for t, *estimate in zip(noise, *bootstrap_mean(values, seed), strict=True):
             rows.append((corruption, measure, statistic, t, *estimate, len(values)))
-    drawn = np.random.default_rng(seed).integers(len(kept), size=(1000, len(kept)))
-    redrawn = kept[drawn].mean(1)
+    means = redrawn(len(kept), seed) @ kept
     times = information_smooth(noise, kept.mean(0), noise)
-    ends = np.quantile([information_smooth(noise, one, noise) for one in redrawn], [0.025, 0.975], axis=0)
+    ends = np.quantile([information_smooth(noise, one, noise) for one in means], [0.025, 0.975], axis=0)
     rows += [(corruption, measure, "schedule", *cell, len(kept)) for cell in zip(noise, times, *ends, strict=True)]
-    areas = mismatch(noise, redrawn)
+    areas = mismatch(noise, means)
     low, high = np.quantile(areas, [0.025, 0.975])
     rows.append((corruption, measure, "area", np.nan, float(mismatch(noise, kept.mean(0))), low, high, len(kept)))
     return pd.DataFrame(rows, columns=SMOOTH_COLUMNS[1:])

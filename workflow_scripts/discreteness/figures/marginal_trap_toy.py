@@ -161,7 +161,7 @@ def _write_panel_head(figure: Figure, top: float, x: float, width: float, name: 
         fontsize=10,
         ha="center",
         fontweight="bold",
-        color=UNSEEN if share >= 0.005 else "#777777",
+        color=UNSEEN if share >= 0.001 else "#777777",
     )
 
 
