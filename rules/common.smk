@@ -86,30 +86,29 @@ wildcard_constraints:
 def asked_often(function):
     """The same function with its signature worked out: Snakemake asks for it several times a job."""
     function.__signature__ = inspect.signature(function)
+    function._overwrite_params = function.__signature__.parameters  # where Snakemake looks first
     return function
 
 
 def prepare(made):
-    """Have the parameters of a rule that stands compared by name, and its functions quickly called.
+    """Put all parameters of a rule that stands into one, `settings`, by name.
 
     Snakemake compares the set of the parameters' values with that of the run before and leaves their names out: a seed
-    that goes from 0 to 1 would change nothing where another parameter is 0 and a third is 1. One more parameter
-    therefore holds them all by name.
+    that goes from 0 to 1 would change nothing where another parameter is 0 and a third is 1. One is also a tenth of the
+    bookkeeping of ten.
     """
     given = dict(made.params.items())
-    functions = [value for value in given.values() if callable(value)]
-    for function in [*functions, *filter(callable, made.input)]:
+    for function in filter(callable, made.input):
         asked_often(function)
-    if functions:
+    if given:
+        made._params = type(made.params)()
         made.set_params(
-            by_name=asked_often(
+            settings=asked_often(
                 lambda wildcards: {
                     name: value(wildcards) if callable(value) else value for name, value in given.items()
                 }
             )
         )
-    elif given:
-        made.set_params(by_name=given)
 
 
 def model_row(*keys):
@@ -186,14 +185,18 @@ def on_cluster():
     return workflow.non_local_exec or workflow.remote_exec or default_resource("gpu_partition") is not None
 
 
-def model_gpus(model):
-    """GPUs a job with a model asks for: as many as its row says, where the configuration says so, there is one, or
-    jobs go to a cluster: what its nodes have cannot be seen from here."""
+@cache
+def gpus_used():
+    """Whether jobs with a model may ask for a GPU: where the configuration says so, there is one, or jobs go to a
+    cluster: what its nodes have cannot be seen from here."""
     if config["device"] == "auto":
-        used = on_cluster() or shutil.which("nvidia-smi") is not None
-    else:
-        used = config["device"].startswith("cuda")
-    return MODEL_ROWS[model].get("gpus", 1) if used else 0
+        return on_cluster() or shutil.which("nvidia-smi") is not None
+    return config["device"].startswith("cuda")
+
+
+def model_gpus(model):
+    """GPUs a job with a model asks for: as many as its row says."""
+    return MODEL_ROWS[model].get("gpus", 1) if gpus_used() else 0
 
 
 def joins(input):
@@ -201,10 +204,17 @@ def joins(input):
     return bool(input and input.get("parts"))
 
 
-@asked_often
-def gpus(wildcards, input):
-    """GPUs a job asks for whose wildcard names the model."""
-    return 0 if joins(input) else model_gpus(wildcards.model)
+def gpus(of=None):
+    """GPUs a job asks for that holds model `of`, or the one its wildcard names."""
+    return asked_often(lambda wildcards, input: 0 if joins(input) else model_gpus(of or wildcards.model))
+
+
+def partition(of=None):
+    """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
+    cpu, gpu = default_resource("slurm_partition"), default_resource("gpu_partition")
+    if gpu is None:
+        return cpu
+    return asked_often(lambda wildcards, input: gpu if model_gpus(of or wildcards.model) and not joins(input) else cpu)
 
 
 @cache
@@ -213,41 +223,22 @@ def model_size(model):
     return size_gb(MODEL_ROWS[model])
 
 
-def model_partition(model, input=()):
-    """The cluster's partition for a job with a model: the one with GPUs only where the job asks for one."""
-    name = "gpu_partition" if model_gpus(model) and not joins(input) else "slurm_partition"
-    return default_resource(name) or default_resource("slurm_partition")
-
-
-@asked_often
-def partition(wildcards, input):
-    """The cluster's partition for a job whose wildcard names the model."""
-    return model_partition(wildcards.model, input)
-
-
-def model_memory(model, attempt):
+def memory(of=None):
     """Memory of a job that holds a model, MB: twice its size, and what libraries and batches take; doubled on retry."""
-    return 2 ** (attempt - 1) * (4000 + int(2000 * model_size(model)))
+    return asked_often(
+        lambda wildcards, attempt: 2 ** (attempt - 1) * (4000 + int(2000 * model_size(of or wildcards.model)))
+    )
 
 
-@asked_often
-def memory(wildcards, attempt):
-    """Memory of a job whose wildcard names the model, MB."""
-    return model_memory(wildcards.model, attempt)
-
-
-def model_runtime(minutes, model, attempt):
+def runtime(minutes, of=None):
     """Time limit of a job that holds a model, minutes: twice `minutes` at 16 GB, and so on; doubled on retry.
 
     At least twice as long as a job is meant to take.
     """
     longest = max(minutes, 2 * config["job_minutes"])
-    return 2 ** (attempt - 1) * int(longest * (1 + model_size(model) / 16))
-
-
-def runtime(minutes):
-    """Time limit of a job whose wildcard names the model; `minutes` with a small one."""
-    return asked_often(lambda wildcards, attempt: model_runtime(minutes, wildcards.model, attempt))
+    return asked_often(
+        lambda wildcards, attempt: 2 ** (attempt - 1) * int(longest * (1 + model_size(of or wildcards.model) / 16))
+    )
 
 
 def doubling(amount):

@@ -17,9 +17,9 @@ rule information_curve:
     priority: 1
     threads: config["threads"]
     resources:
-        gpu=gpus,
-        slurm_partition=partition,
-        mem_mb=memory,
+        gpu=gpus(),
+        slurm_partition=partition(),
+        mem_mb=memory(),
         runtime=runtime(240),
     params:
         row=model_row(*LOADING),

@@ -16,9 +16,9 @@ rule decode:
     priority: 1  # of the longest chain of jobs
     threads: decoding_threads
     resources:
-        gpu=gpus,
-        slurm_partition=partition,
-        mem_mb=memory,
+        gpu=gpus(),
+        slurm_partition=partition(),
+        mem_mb=memory(),
         runtime=runtime(240),
     params:
         row=model_row(*LOADING),
@@ -70,9 +70,9 @@ rule rescore:
     priority: 1
     threads: config["threads"]
     resources:
-        gpu=gpus,
-        slurm_partition=partition,
-        mem_mb=memory,
+        gpu=gpus(),
+        slurm_partition=partition(),
+        mem_mb=memory(),
         runtime=runtime(240),
     params:
         row=model_row(*LOADING),
@@ -120,10 +120,10 @@ rule judge:
         "results/benchmarks/judge/{model}/{dataset}/{decoder}.jsonl"
     threads: 1
     resources:
-        gpu=lambda wildcards, input: 0 if joins(input) else model_gpus(DECODE["judge"]),
-        slurm_partition=lambda wildcards, input: model_partition(DECODE["judge"], input),
-        mem_mb=lambda wildcards, attempt: model_memory(DECODE["judge"], attempt),
-        runtime=lambda wildcards, attempt: model_runtime(120, DECODE["judge"], attempt),
+        gpu=gpus(DECODE["judge"]),
+        slurm_partition=partition(DECODE["judge"]),
+        mem_mb=memory(DECODE["judge"]),
+        runtime=runtime(120, DECODE["judge"]),
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],

@@ -17,9 +17,9 @@ rule probe:
         "results/benchmarks/probe/{model}/{dataset}.{shard}.jsonl"
     threads: config["threads"]
     resources:
-        gpu=gpus,
-        slurm_partition=partition,
-        mem_mb=memory,
+        gpu=gpus(),
+        slurm_partition=partition(),
+        mem_mb=memory(),
         runtime=runtime(60),
     params:
         row=model_row(*LOADING),

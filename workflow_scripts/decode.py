@@ -11,7 +11,7 @@ from discreteness.decoding import decode
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_table
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import select_prompts, take_shard
 
 
@@ -56,4 +56,4 @@ with job(snakemake.log[0]) as log:  # noqa: F821
     if snakemake.input.get("parts"):  # noqa: F821
         join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
     else:
-        main(snakemake.input, snakemake.output, snakemake.params, decoder, device, log)  # noqa: F821
+        main(snakemake.input, snakemake.output, parameters(snakemake), decoder, device, log)  # noqa: F821

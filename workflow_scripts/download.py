@@ -4,10 +4,10 @@ from pathlib import Path
 
 from discreteness.hub import download
 from discreteness.io import write_json
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
-    row, kind = snakemake.params.row, snakemake.params.kind  # noqa: F821
-    record = download(row["repo"], kind, row.get("revision"), Path(snakemake.output[0]).parent)  # noqa: F821
+    params = parameters(snakemake)  # noqa: F821
+    record = download(params.row["repo"], params.kind, params.row.get("revision"), Path(snakemake.output[0]).parent)  # noqa: F821
     # by which the rules know that a row still asks for what is there
-    write_json({**record, "asked": row}, snakemake.output[0])  # noqa: F821
+    write_json({**record, "asked": params.row}, snakemake.output[0])  # noqa: F821

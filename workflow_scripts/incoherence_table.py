@@ -7,7 +7,7 @@ import pandas as pd
 from discreteness.coherence.incoherence import incoherence
 from discreteness.coherence.text import bigrams, words
 from discreteness.io import read_table, write_csv
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 
 
 def main(input, output, params) -> None:
@@ -36,4 +36,4 @@ def main(input, output, params) -> None:
 
 
 with job(snakemake.log[0]):  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake))  # noqa: F821

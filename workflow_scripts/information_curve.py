@@ -7,7 +7,7 @@ from discreteness.curves import estimate, salience
 from discreteness.denoisers import load_denoiser
 from discreteness.errors import InputError
 from discreteness.io import join_tables, read_table, table_writer
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import select_prompts, take_shard
 
 
@@ -40,4 +40,4 @@ with job(snakemake.log[0]) as log:  # noqa: F821
         join_tables(input.parts, output.curve)
         join_tables(input.salience_parts, output.salience)
     else:
-        main(input, output, snakemake.params, snakemake.config["device"], log)  # noqa: F821
+        main(input, output, parameters(snakemake), snakemake.config["device"], log)  # noqa: F821

@@ -8,7 +8,7 @@ from discreteness import offline  # noqa: F401
 from discreteness.coherence.judge import generative_perplexity
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_table
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import answers_of_shard
 
 
@@ -28,4 +28,4 @@ with job(snakemake.log[0]):  # noqa: F821
     if snakemake.input.get("parts"):  # noqa: F821
         join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
     else:
-        main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"])  # noqa: F821
+        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config["device"])  # noqa: F821

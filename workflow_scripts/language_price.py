@@ -5,12 +5,12 @@ from pathlib import Path
 from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
 from discreteness.io import write_csv
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.languages import get_language
 from discreteness.marginal_trap import price_table
 
 with job(snakemake.log[0]):  # noqa: F821
-    params = snakemake.params  # noqa: F821
+    params = parameters(snakemake)  # noqa: F821
     use_threads(params.threads)
     denoiser = load_denoiser({**params.row, "path": Path(snakemake.input.model).parent}, "cpu")  # noqa: F821
     table = price_table(denoiser, get_language(params.language), params.steps, params.sentences, params.seed)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from discreteness.io import read_table, write_csv
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 from discreteness.languages import get_language
 from discreteness.sentences import sentence_table
 
@@ -25,4 +25,4 @@ def main(input, output, params) -> None:
 
 
 with job(snakemake.log[0]):  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake))  # noqa: F821

@@ -7,12 +7,12 @@ import pandas as pd
 from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
 from discreteness.io import write_csv
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.languages import get_language
 from discreteness.marginal_trap import toy_table
 
 with job(snakemake.log[0]):  # noqa: F821
-    params = snakemake.params  # noqa: F821
+    params = parameters(snakemake)  # noqa: F821
     use_threads(1)
     folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.models}  # noqa: F821
     denoisers = {model: load_denoiser({**row, "path": folders[model]}, "cpu") for model, row in params.rows.items()}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from discreteness.checkpoint_folder import link_checkpoint
 from discreteness.io import write_json
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
-    row, output = snakemake.params.row, Path(snakemake.output[0])  # noqa: F821
-    if "language" in row:  # computed, from no checkpoint
-        write_json({"oracle": row["language"]}, output)
+    params, output = parameters(snakemake), Path(snakemake.output[0])  # noqa: F821
+    if "language" in params.row:  # computed, from no checkpoint
+        write_json({"oracle": params.row["language"]}, output)
     else:
-        link_checkpoint(Path(snakemake.params.source), output.parent, row.get("sha256", {}))  # noqa: F821
+        link_checkpoint(Path(params.source), output.parent, params.row.get("sha256", {}))

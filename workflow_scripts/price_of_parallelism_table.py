@@ -4,7 +4,7 @@ import pandas as pd
 
 from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices_of_records
 from discreteness.io import read_table, write_csv
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 from discreteness.languages import get_language, information_curve
 
 
@@ -37,4 +37,4 @@ def main(input, output, params) -> None:
 
 
 with job(snakemake.log[0]):  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake))  # noqa: F821

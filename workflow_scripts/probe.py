@@ -9,7 +9,7 @@ import numpy as np
 from discreteness import offline  # noqa: F401
 from discreteness.denoisers import load_denoiser
 from discreteness.io import atomic, read_table, write_json, write_table
-from discreteness.jobs import job, peak_memory, use_threads, write_provenance
+from discreteness.jobs import job, parameters, peak_memory, use_threads, write_provenance
 from discreteness.probing import prepare, probe
 from discreteness.selection import select_prompts, take_shard
 
@@ -59,4 +59,4 @@ def main(input, output, params, device: str, log) -> None:
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    main(snakemake.input, snakemake.output, snakemake.params, snakemake.config["device"], log)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config["device"], log)  # noqa: F821

@@ -2,9 +2,9 @@
 
 from discreteness.datasets import load_dataset
 from discreteness.io import write_table
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    rows = load_dataset(snakemake.wildcards.dataset, snakemake.params.row)  # noqa: F821
+    rows = load_dataset(snakemake.wildcards.dataset, parameters(snakemake).row)  # noqa: F821
     log.info("%d rows", len(rows))
     write_table(rows, snakemake.output[0])  # noqa: F821

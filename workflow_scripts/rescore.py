@@ -9,7 +9,7 @@ from discreteness.coherence.rescoring import rescore
 from discreteness.coherence.summaries import worst_combinations
 from discreteness.denoisers import load_denoiser
 from discreteness.io import join_tables, read_table, write_csv, write_table
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import answers_of_shard
 
 EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
@@ -47,7 +47,7 @@ def join_examples(paths: list[str], k: int) -> pd.DataFrame:
 
 
 with job(snakemake.log[0]):  # noqa: F821
-    input, output, params = snakemake.input, snakemake.output, snakemake.params  # noqa: F821
+    input, output, params = snakemake.input, snakemake.output, parameters(snakemake)  # noqa: F821
     if input.get("parts"):
         join_tables(input.parts, output.tokens)
         write_csv(join_examples(input.example_parts, params.examples), output.examples)

@@ -4,11 +4,11 @@ import pandas as pd
 
 from discreteness.curves.smooth import smooth_corruption_of_language, smooth_corruption_of_records
 from discreteness.io import read_table, write_csv
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.languages import get_language
 
 with job(snakemake.log[0]):  # noqa: F821
-    params = snakemake.params  # noqa: F821
+    params = parameters(snakemake)  # noqa: F821
     use_threads(1)
     frames = []
     if params.language:

@@ -2,11 +2,11 @@
 
 from discreteness.collapse import top3
 from discreteness.io import read_table, write_csv
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
     prompts = read_table(snakemake.input.prompts)  # noqa: F821
-    example = prompts[prompts["row"] == snakemake.params.example].iloc[0]  # noqa: F821
+    example = prompts[prompts["row"] == parameters(snakemake).example].iloc[0]  # noqa: F821
     table = top3(read_table(snakemake.input.tokens), read_table(snakemake.input.positions), example)  # noqa: F821
     table.insert(0, "model", snakemake.wildcards.model)  # noqa: F821
     table.insert(1, "dataset", snakemake.wildcards.dataset)  # noqa: F821

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from discreteness.io import read_table
-from discreteness.jobs import job, use_threads
+from discreteness.jobs import job, parameters, use_threads
 from discreteness.training import train
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    use_threads(snakemake.params.threads)  # noqa: F821
+    params = parameters(snakemake)  # noqa: F821
+    use_threads(params.threads)
     folder = Path(snakemake.output.record).parent  # noqa: F821
-    settings = {key: value for key, value in snakemake.params.settings.items() if key not in ("data", "threads")}  # noqa: F821
+    settings = {key: value for key, value in params.settings.items() if key not in ("data", "threads")}
     rows = read_table(snakemake.input.prompts)  # noqa: F821
     log.info("training on %d rows", len(rows))
-    train(rows, settings, snakemake.params.seed, folder, folder.with_name(f"{folder.name}.state"))  # noqa: F821
+    train(rows, settings, params.seed, folder, folder.with_name(f"{folder.name}.state"))

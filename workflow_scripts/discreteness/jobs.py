@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from types import SimpleNamespace
 
 from discreteness.errors import InputError
 from discreteness.io import full_disk, write_json
@@ -53,6 +54,11 @@ def job(log: str) -> Iterator[logging.Logger]:
             sys.exit(1)
         logger.exception("failed")
         raise
+
+
+def parameters(snakemake) -> SimpleNamespace:
+    """The parameters of a script's rule, which the rules hand over as one (`prepare` in `rules/common.smk`)."""
+    return SimpleNamespace(**snakemake.params.settings)
 
 
 def use_threads(threads: int) -> None:
