@@ -296,21 +296,81 @@ def test_the_scheduler_restarts(cluster, alone, tmp_path):
 
 @on_cluster
 @pytest.mark.slow
+def test_a_job_fails_twice(cluster, alone, tmp_path):
+    project = OnCluster(tmp_path / "copy", models=["one"])
+    project.hold.touch()
+    snakemake = project.start()
+    scripts = project.held(2)
+    unlucky = scripts[0].environ()["SLURM_JOB_ID"]
+    scripts[0].kill()
+    cluster.wait(lambda: unlucky not in {job["JobId"] for job in cluster.running()}, 60, "the job to fail")
+    [again] = [script for script in project.held(2) if script != scripts[1]]
+    again.kill()
+    assert project.finish(snakemake) == 1
+    log = project.log.read_text()
+    failures = re.findall(r"^Error in rule probe:.*?^    log: (\S+), (\S+) ", log, re.M | re.S)  # the script's, Slurm's
+    assert len(failures) == 2 and failures[0][0] == failures[1][0]
+    assert all((project.folder / path).is_file() for paths in failures for path in paths)
+    assert "Traceback" not in log
+    assert project.finish(project.start()) == 0, project.log.read_text()[-5000:]
+    assert project.hashes() == alone
+    ends = [[job["JobState"] for job in jobs] for jobs in submitted(cluster, project).values()]
+    assert sorted(ends, key=len) == [["COMPLETED"], ["FAILED", "FAILED", "COMPLETED"]]  # the other went on, and stays
+
+
+@on_cluster
+@pytest.mark.slow
+def test_a_model_on_two_gpus(cluster, alone, tmp_path):
+    project = OnCluster(tmp_path / "copy", models=["one"])
+    project.models["one"]["gpus"] = 2
+    project.write()
+    project.hold.touch()
+    snakemake = project.start()
+    scripts = project.held(2)
+    devices = sorted((p.environ()["SLURMD_NODENAME"], p.environ()["CUDA_VISIBLE_DEVICES"]) for p in scripts)
+    assert devices == [("gpu1", "0,1"), ("gpu2", "0,1")]
+    assert project.finish(snakemake) == 0, project.log.read_text()[-5000:]
+    assert project.hashes() == alone
+    assert {job["JOB_GRES"] for jobs in submitted(cluster, project).values() for job in jobs} == {"gpu:fake:2"}
+
+
+def out_of_time(cluster, project) -> dict[str, str]:
+    """End one of two waiting jobs by its time limit; returns it as Slurm knows it."""
+    project.held(2)
+    late, _ = cluster.running()
+    subprocess.run(["scontrol", "update", f"JobId={late['JobId']}", "TimeLimit=0-00:00:01"], check=True)
+    cluster.wait(lambda: late["JobId"] not in {job["JobId"] for job in cluster.running()}, 90, "the time limit")
+    assert project.partial() == []
+    return late
+
+
+@on_cluster
+@pytest.mark.slow
 def test_a_job_runs_out_of_time(cluster, alone, tmp_path):
     project = OnCluster(tmp_path / "copy", models=["one"])
     project.hold.touch()
     snakemake = project.start("--retries", "0")
-    project.held(2)
-    late, other = cluster.running()
-    subprocess.run(["scontrol", "update", f"JobId={late['JobId']}", "TimeLimit=0-00:00:01"], check=True)
-    cluster.wait(lambda: late["JobId"] not in {job["JobId"] for job in cluster.running()}, 90, "the time limit")
-    assert project.partial() == []
+    late = out_of_time(cluster, project)
     assert project.finish(snakemake) == 1
     assert f"SLURM-job '{late['JobId']}' failed, SLURM status is: 'TIMEOUT'" in project.log.read_text()
     assert not (project.folder / "results" / "probe" / "one" / "questions.positions.parquet").exists()
     assert project.finish(project.start()) == 0, project.log.read_text()[-5000:]
     assert project.hashes() == alone
     assert [len(jobs) for jobs in submitted(cluster, project).values()] == [2, 1]
+
+
+@on_cluster
+@pytest.mark.slow
+def test_a_job_gets_twice_the_time_after_a_time_limit(cluster, alone, tmp_path):
+    project = OnCluster(tmp_path / "copy", models=["one"])
+    project.hold.touch()
+    snakemake = project.start()
+    out_of_time(cluster, project)
+    assert project.finish(snakemake) == 0, project.log.read_text()[-5000:]
+    assert project.hashes() == alone
+    [[other], [late, again]] = sorted(submitted(cluster, project).values(), key=len)
+    assert (late["JobState"], again["JobState"], other["JobState"]) == ("TIMEOUT", "COMPLETED", "COMPLETED")
+    assert (other["TimeLimit"], again["TimeLimit"]) == ("01:00:00", "02:00:00")
 
 
 @on_cluster
