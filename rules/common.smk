@@ -13,6 +13,7 @@ from discreteness.checked import once
 from discreteness.cluster import check_none_left
 from discreteness.dates import check_dates, content
 from discreteness.errors import InputError
+from discreteness.io import check_writable
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, schema, typed
 from discreteness.sources import fingerprint
@@ -30,6 +31,8 @@ def check_all_decoders():
 
 
 try:
+    if workflow.is_main_process:
+        check_writable(".snakemake")
     TABLES = load_settings(config)
     if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again, nor does the next run of the same
         once(
@@ -69,11 +72,12 @@ if workflow.is_main_process:
 
 
 onstart:
-    if workflow.non_local_exec and default_resource("gpu_partition"):
-        try:
+    try:
+        check_writable("results")
+        if workflow.non_local_exec and default_resource("gpu_partition"):
             check_none_left(Path.cwd())
-        except InputError as error:
-            raise WorkflowError(str(error))
+    except InputError as error:
+        raise WorkflowError(str(error))
 
 
 wildcard_constraints:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,49 @@ def test_job_on_a_read_only_disk(disk, capfd, root_logger):
         logger.info("goes on")
     said = capfd.readouterr().err
     assert f"{disk}/logs/a.log: cannot be written (Read-only file system)" in said and "goes on" in said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Hashes of a run that nothing has stopped."""
+    made = Project(tmp_path_factory.mktemp("undisturbed") / "copy")
+    made.snakemake("--cores", "1")
+    return made.hashes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [20_000, 250_000, 500_000])
+def test_a_whole_run_on_a_full_disk(disk, undisturbed, room):
+    """At the first table, later tables, figures; Snakemake's own records too. One line a failure; it goes on."""
+    subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+    made = Project(disk / "copy")
+    (disk / "fill").write_bytes(b"x" * (shutil.disk_usage(disk).free - room))
+    result = made.snakemake("--cores", "1", check=False)
+    said = result.stdout + result.stderr
+    assert result.returncode == 1 and "Traceback" not in said
+    assert "no disk space left" in said or "Error recording metadata" in said and "No space left" in said
+    assert [path for path in kill_workflow.files(made).values() if kill_workflow.fault(path)] == []
+    (disk / "fill").unlink()
+    made.snakemake("--cores", "1")
+    assert made.hashes() == undisturbed
+
+
+@pytest.mark.parametrize("where", ["results", "."])
+def test_a_run_where_nothing_can_be_written(tmp_path, where):
+    """One line before any work."""
+    made = Project(tmp_path / "copy")
+    folder = made.folder / where
+    folder.mkdir(exist_ok=True)
+    if subprocess.run(["mount", "--bind", folder, folder], capture_output=True).returncode:
+        pytest.skip("may not mount a folder")
+    subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+    try:
+        result = made.snakemake("--cores", "1", check=False)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    said = result.stdout + result.stderr
+    assert result.returncode == 1 and f"{folder}: cannot be written (Read-only file system)" in said
+    assert "Traceback" not in said and "localrule" not in said and list((made.folder / "results").rglob("*")) == []
 
 
 # ---- two runs at once, odd dates

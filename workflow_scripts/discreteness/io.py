@@ -73,6 +73,16 @@ def put(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Raise InputError, one line, unless files can be made in a folder or, where it is not there, above it."""
+    folder = Path(folder).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise InputError(f"{there}: cannot be written ({error.strerror})") from None
+
+
 def full_disk(error: BaseException) -> str | None:
     """What to say where an error, of Python or of safetensors, means that there is no room; None where it does not."""
     code = getattr(error, "errno", None)
