@@ -11,7 +11,7 @@ export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
 export UV_COMPILE_BYTECODE := 1
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all setup test test-kill test-cluster cluster-stop lint format report bench clean
+.PHONY: all setup test test-slow test-kill test-cluster cluster-stop lint format report bench clean
 all: setup
 	snakemake --cores $(CORES)
 
@@ -27,6 +27,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 test: setup lint
 	pytest -rs $(PARALLEL)
+
+# What takes minutes each and is left out of the suite: trainings, kills of every kind of job, whole runs on full disks,
+# and, as test-cluster, a Slurm cluster.
+test-slow: setup
+	pytest -rs -m slow
 
 # Kill runs at random moments and look at every file; see docs/robustness.md.
 KILLS ?= 100
