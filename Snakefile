@@ -6,7 +6,11 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
-include: "rules/common.smk"
+include: "rules/common/settings.smk"
+include: "rules/common/parameters.smk"
+include: "rules/common/shards.smk"
+include: "rules/common/resources.smk"
+include: "rules/common/sources.smk"
 include: "rules/fetch.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"

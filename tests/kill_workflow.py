@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def kill(process: subprocess.Popen) -> int:
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     for child in children:  # those that left the group
-        if child.is_running():
+        with suppress(psutil.NoSuchProcess):  # most have gone with it
             child.kill()
     psutil.wait_procs(children, timeout=30)
     process.wait(30)

@@ -57,7 +57,7 @@ def job(log: str) -> Iterator[logging.Logger]:
 
 
 def parameters(snakemake) -> SimpleNamespace:
-    """The parameters of a script's rule, which the rules hand over as one (`prepare` in `rules/common.smk`)."""
+    """The parameters of a script's rule, handed over as one (`prepare` in `rules/common/settings.smk`)."""
     return SimpleNamespace(**snakemake.params.settings)
 
 
