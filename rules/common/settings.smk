@@ -1,4 +1,4 @@
-"""The chosen rows, checked before anything runs; what the rules need to name their inputs."""
+"""The chosen rows, checked before anything runs, and the figures they ask for; how rules are handed to Snakemake."""
 
 import inspect
 import json
