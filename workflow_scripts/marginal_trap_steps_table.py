@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from discreteness.io import read_table, write_csv
+from discreteness.io import read_csv, read_table, write_csv
 from discreteness.jobs import job, parameters
 from discreteness.languages import get_language
 from discreteness.sentences import sentence_table
@@ -19,7 +19,7 @@ def main(input, output, params) -> None:
             answers["steps"] = round(answers["forward_passes"].mean())
         frames.append(sentence_table(language, answers).assign(model=model, decoder=decoder))
     for model, path in zip(params.models, input.prices, strict=True):
-        frames.append(pd.read_csv(path).assign(model=model, decoder="random", temperature=1.0))
+        frames.append(read_csv(path).assign(model=model, decoder="random", temperature=1.0))
     columns = ["model", "decoder", "temperature", "steps", "statistic", "value", "low", "high", "samples"]
     write_csv(pd.concat(frames, ignore_index=True)[columns], output[0])
 

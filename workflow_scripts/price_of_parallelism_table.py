@@ -3,21 +3,21 @@
 import pandas as pd
 
 from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices_of_records
-from discreteness.io import read_table, write_csv
+from discreteness.io import read_csv, read_table, write_csv
 from discreteness.jobs import job, parameters
 from discreteness.languages import get_language, information_curve
 
 
 def measured(path: str) -> pd.DataFrame:
     """Regret and perplexity of the decoded answers, with the model."""
-    table = pd.read_csv(path)
+    table = read_csv(path)
     table = table[table["statistic"].isin(["regret", "perplexity"])]
     return table.rename(columns={"decoder": "schedule", "answers": "prompts"}).assign(padding=True)
 
 
 def sampled(path: str, model: str) -> pd.DataFrame:
     """Prices of a language estimated from sampled sentences and orders."""
-    table = pd.read_csv(path)
+    table = read_csv(path)
     table = table[table["statistic"] == "sampled_kl"].rename(columns={"samples": "prompts"})
     return table.assign(model=model, padding=True, statistic="sampled", schedule="uniform")
 

@@ -4,18 +4,19 @@ Jobs are known by the prefix of their name (profiles/slurm) and by their working
 jobs of the same user are left alone.
 """
 
+import argparse
 import getpass
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 
+from discreteness.command_line import entry_point
 from discreteness.errors import InputError
 
 PREFIX = "discreteness"  # slurm-jobname-prefix of profiles/slurm
@@ -98,8 +99,13 @@ def _end(processes: list[psutil.Process]) -> None:
         process.kill()
 
 
+@entry_point()
+def main() -> None:
+    """Stop the run of the folder that this is called in."""
+    description = "Stops the run of this folder: its Snakemake, and its jobs on the Slurm cluster."
+    argparse.ArgumentParser(prog="python -m discreteness.cluster", description=description).parse_args()
+    stop(Path.cwd())
+
+
 if __name__ == "__main__":
-    try:
-        stop(Path.cwd())
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    main()

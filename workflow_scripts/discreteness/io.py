@@ -9,7 +9,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +21,12 @@ from discreteness.columns import COLUMNS
 from discreteness.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+# Columns of tidy tables that hold text whatever it looks like: those of the Parquet tables, and what only CSVs have
+CSV_TEXT = frozenset(name for name, column in COLUMNS.items() if column.type == pa.string()) | {
+    *("model", "dataset", "statistic", "variant"),
+    *("decoder", "language", "decoding", "string", "judge", "judge_fits"),
+    *("schedule", "view", "group", "corruption", "measure"),
+}
 
 
 @contextmanager
@@ -81,6 +89,15 @@ def check_writable(folder: str | Path) -> None:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise InputError(f"{there}: cannot be written ({error.strerror})") from None
+
+
+def check_link(folder: str | Path) -> None:
+    """Raise InputError, one line, where a folder's name is taken: by a link to what is not there, or by a file."""
+    folder = Path(folder)
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"{folder}: is a link to {os.readlink(folder)}, which is not there")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file (expected a folder, a link to one, or nothing)")
 
 
 def full_disk(error: BaseException) -> str | None:
@@ -182,6 +199,75 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a tidy table for people and plotting programs: nine significant digits, `\\n` line ends."""
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+    """Write a tidy table for people and plotting programs: nine significant digits, `\\n` line ends.
+
+    A field is quoted only where it must be. `read_csv` gives every text back as it was; ValueError for text in a column
+    that is not one of CSV_TEXT, which `read_csv` would take for numbers.
+    """
+    if text := [name for name in frame.columns.difference(CSV_TEXT) if len(_texts(frame[name]))]:
+        raise ValueError(f"{path}: {', '.join(text)}: text, so to be named in discreteness.io.CSV_TEXT")
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        frame.to_csv(_LineFeeds(file), index=False, float_format="%.9g", lineterminator="\r\n")
+
+
+class _LineFeeds:
+    """A file for `csv`'s rows that ends them with `\\n`, though `csv` ends them with `\\r\\n`.
+
+    Python before 3.11.9 quotes a carriage return only where it is part of the line end; elsewhere it would split a row.
+    """
+
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, row: str) -> int:
+        """Write one row with its line end."""
+        return self.file.write(row.removesuffix("\r\n") + "\n")
+
+
+def read_csv(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a tidy table: CSV_TEXT is text, be it `007`, `NA` or empty; all else numbers or truth values, NaN if empty.
+
+    columns: those that must be there. Raises InputError, one line, for a file that cannot be read, is no table or lacks
+    one of them, and for text in one of them that holds numbers.
+    """
+    try:
+        table = _parse_csv(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: empty, expected a table") from None
+    except ValueError as error:  # bytes that are no UTF-8, rows that are too long, a quote left open
+        raise InputError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from None
+    if missing := sorted(set(columns).difference(table.columns)):
+        raise InputError(f"{path}: lacks the column(s) {', '.join(missing)}")
+    for name in sorted(set(columns).difference(CSV_TEXT)):
+        text = table[name][_texts(table[name])]
+        if len(text):
+            place = pd.to_numeric(text, errors="coerce").isna().idxmax()  # one text makes text of the whole column
+            raise InputError(f"{path}: row {place + 1}: {name} = {text[place][:40]!r} (expected a number)")
+    return table
+
+
+def _parse_csv(content: bytes) -> pd.DataFrame:
+    """A CSV's table; ValueError where it is none."""
+    header = pd.read_csv(BytesIO(content), nrows=0).columns
+    numbers = header.difference(CSV_TEXT)
+    table = pd.read_csv(
+        BytesIO(content),
+        dtype=dict.fromkeys(header.intersection(CSV_TEXT), str),
+        keep_default_na=False,
+        na_values=dict.fromkeys(numbers, ["", "nan", "NaN"]),
+        skip_blank_lines=len(header) > 1,  # in a single column, white space is a value
+        low_memory=False,  # else a long table's types are found piece by piece, and may differ
+    )
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError("its rows have more fields than its header")
+    # without rows nothing tells a type, and joined to other tables text would make text of their numbers
+    return table.astype(dict.fromkeys(numbers, float)) if table.empty else table
+
+
+def _texts(column: pd.Series) -> pd.Index:
+    """Where a column has text."""
+    return column.index[column.map(lambda value: isinstance(value, str))]

@@ -6,11 +6,11 @@ revisions, or nothing is written.
 
 import argparse
 import re
-import sys
 from pathlib import Path
 
 import yaml
 
+from discreteness.command_line import entry_point
 from discreteness.errors import InputError
 from discreteness.hub import resolve
 from discreteness.io import atomic
@@ -87,18 +87,16 @@ def pin_table(table: Path, names: list[str], check: bool = False) -> list[str]:
     return lines
 
 
+@entry_point()
 def main() -> None:
-    """The command line; ends with status 1 and one line on an error."""
+    """Pin the rows that the command line names, and print what changed."""
     parser = argparse.ArgumentParser(prog="python -m discreteness.pin", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME", help="row of the table")
     parser.add_argument("--table", type=Path, default=Path("config/models.yaml"), help="default: %(default)s")
     parser.add_argument("--check", action="store_true", help="only report, write nothing")
     options = parser.parse_args()
-    try:
-        for line in pin_table(options.table, options.names, options.check):
-            print(line)
-    except (InputError, OSError, UnicodeDecodeError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+    for line in pin_table(options.table, options.names, options.check):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ takes in results that exist. Nothing is measured here; every assumption is an op
 """
 
 import argparse
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from discreteness.command_line import amount, count, entry_point
 from discreteness.errors import InputError
+from discreteness.io import read_table
 from discreteness.settings import ROOT, read_yaml
 from discreteness.workload import PROMPT, passes, prompts_per_job, tokens_per_second
 
@@ -56,7 +55,9 @@ def bytes_per_prompt(results: Path, model: str, dataset: str, decoder: str) -> d
                 continue
             if not path.is_file():
                 raise InputError(f"{path}: no such file; run the workflow first, or name other results")
-            total += path.stat().st_size / len(pq.read_table(path, columns=["prompt_id"]).column(0).unique())
+            if not (prompts := read_table(path, ["prompt_id"])["prompt_id"].nunique()):
+                raise InputError(f"{path}: no rows, so no bytes per prompt")
+            total += path.stat().st_size / prompts
         found[stage] = total
     return found
 
@@ -103,37 +104,35 @@ def table(costs: Mapping[str, Cost], gpus: int) -> str:
     return "\n".join(lines)
 
 
+@entry_point()
 def main() -> None:
-    """The command line; ends with status 1 and one line on an error."""
+    """Print the plan of a run that the command line describes."""
     parser = argparse.ArgumentParser(
         prog="python -m discreteness.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", type=int, default=100)
-    parser.add_argument("--prompts", type=int, default=100_000, help="of the probe")
-    parser.add_argument("--curve-prompts", type=int, help="of the information curve (default: as many)")
-    parser.add_argument("--decoded", type=int, help="prompts decoded, scored and judged (default: as many)")
-    parser.add_argument("--gpus", type=int, default=64)
-    parser.add_argument("--size-gb", type=float, default=16, help="of a model's weights, 2 bytes a parameter")
-    parser.add_argument("--job-minutes", type=float, help="default: that of the configuration")
+    parser.add_argument("--models", type=count, default=100)
+    parser.add_argument("--prompts", type=count, default=100_000, help="of the probe")
+    parser.add_argument("--curve-prompts", type=count, help="of the information curve (default: as many)")
+    parser.add_argument("--decoded", type=count, help="prompts decoded, scored and judged (default: as many)")
+    parser.add_argument("--gpus", type=count, default=64)
+    parser.add_argument("--size-gb", type=amount, default=16, help="of a model's weights, 2 bytes a parameter")
+    parser.add_argument("--job-minutes", type=amount, help="default: that of the configuration")
     parser.add_argument("--config", type=Path, default=ROOT / "config/config.yaml")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where bytes a prompt are taken from")
     parser.add_argument(
         "--measured", nargs=3, default=["docs-base", "docs", "random"], metavar=("MODEL", "DATA", "DECODER")
     )
     options = parser.parse_args()
-    try:
-        config = {**read_yaml(options.config), "device": "cuda"}
-        if options.job_minutes:
-            config["job_minutes"] = options.job_minutes
-        decoded, curve = options.decoded or options.prompts, options.curve_prompts or options.prompts
-        prompts = {stage: decoded if stage in OF_A_DECODER else options.prompts for stage in OUTPUTS}
-        prompts["information_curve"] = curve
-        size = bytes_per_prompt(options.results, *options.measured)
-        row = {"family": "llada", "size_gb": options.size_gb}
-        print(table(plan(config, row, options.models, prompts, size), options.gpus))
-        print("\nbytes a prompt: " + ", ".join(f"{stage} {value:,.0f}" for stage, value in size.items()))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    config = {**read_yaml(options.config), "device": "cuda"}
+    if options.job_minutes:
+        config["job_minutes"] = options.job_minutes
+    decoded, curve = options.decoded or options.prompts, options.curve_prompts or options.prompts
+    prompts = {stage: decoded if stage in OF_A_DECODER else options.prompts for stage in OUTPUTS}
+    prompts["information_curve"] = curve
+    size = bytes_per_prompt(options.results, *options.measured)
+    row = {"family": "llada", "size_gb": options.size_gb}
+    print(table(plan(config, row, options.models, prompts, size), options.gpus))
+    print("\nbytes a prompt: " + ", ".join(f"{stage} {value:,.0f}" for stage, value in size.items()))
 
 
 if __name__ == "__main__":

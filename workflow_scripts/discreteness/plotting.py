@@ -1,8 +1,13 @@
 """What the figures share: style, colours, tokens as labels, bands, files with the same bytes every time."""
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+
+# Figures are files and need no screen. A notebook names its own one to all that it starts, and where that is not
+# installed matplotlib cannot even be imported.
+os.environ["MPLBACKEND"] = "agg"
 
 import matplotlib
 import numpy as np
@@ -15,7 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
 
 from discreteness.errors import InputError
-from discreteness.io import atomic
+from discreteness.io import atomic, read_csv
 
 STYLE = Path(__file__).resolve().parents[2] / "matplotlibrc"
 WIDTH = 7.0  # inches: the text width of a two-column page
@@ -54,22 +59,6 @@ SPECIAL_NAMES = {
     "im_end": "eot",
     "end_of_turn": "eot",
 }
-TEXT_COLUMNS = [
-    "model",
-    "dataset",
-    "prompt_id",
-    "token",
-    "token_class",
-    "answer_token",
-    "answer",
-    "prompt",
-    "statistic",
-    "variant",
-    "language",
-    "decoding",
-    "decoder",
-    "string",
-]
 
 
 def use_style(path: str | Path | None = None) -> None:
@@ -81,19 +70,8 @@ def use_style(path: str | Path | None = None) -> None:
 
 
 def read_figure_table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read a figure's CSV, in which a token may be spelt `null`, `NA`, a quote or a lone carriage return."""
-    try:
-        header = list(pd.read_csv(path, nrows=0).columns)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: empty, expected a table") from None
-    missing = sorted(set(columns) - set(header))
-    if missing:
-        raise InputError(f"{path}: lacks the column(s) {', '.join(missing)}")
-    text = {name: str for name in header if name in TEXT_COLUMNS}
-    numeric = {name: ["", "nan", "NaN"] for name in header if name not in text}
-    table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=numeric, lineterminator="\n")
+    """Read a figure's CSV, which must have rows; InputError as `io.read_csv`."""
+    table = read_csv(path, columns)
     if table.empty:
         raise InputError(f"{path}: no rows below the header")
     return table

@@ -1,10 +1,16 @@
 """`python -m discreteness.summary TABLE…`: a frequency-collapse table at a few positions, as Markdown."""
 
-import sys
+import argparse
+from pathlib import Path
 
 import pandas as pd
 
+from discreteness.command_line import entry_point
+from discreteness.errors import InputError
+from discreteness.io import read_csv
+
 POSITIONS = (0, 1, 2, 3, 4, 8, 16, 32, 64, 96)
+COLUMNS = ("model", "dataset", "position", "statistic", "variant", "token_class", "value", "low", "high", "prompts")
 ROWS = {
     "prompt information, nats": ("prompt_information", "", ""),
     "usable information, nats": ("usable_information", "", ""),
@@ -17,36 +23,48 @@ ROWS = {
 }
 
 
+def read(path: Path) -> pd.DataFrame:
+    """A frequency-collapse table that has rows; InputError as `io.read_csv`."""
+    table = read_csv(path, COLUMNS)
+    if table.empty:
+        raise InputError(f"{path}: no rows below the header")
+    return table
+
+
 def summarise(table: pd.DataFrame) -> str:
     """Markdown with a section for each model: value and 95 % interval of the main statistics at POSITIONS."""
     parts = []
     for (model, dataset, prompts), mine in table.groupby(["model", "dataset", "prompts"], sort=False):
         shown = [position for position in POSITIONS if position in set(mine["position"])]
         lines = [
-            f"{model} on {dataset}, {prompts} prompts\n",
+            f"{model} on {dataset}, {prompts} prompt{'s' * (prompts != 1)}\n",
             "| position | " + " | ".join(map(str, shown)) + " |",
             "|---" * (len(shown) + 1) + "|",
         ]
         for title, (statistic, variant, token_class) in ROWS.items():
             chosen = mine[(mine["statistic"] == statistic) & (mine["variant"] == variant)]
             chosen = chosen[chosen["token_class"] == token_class].set_index("position")
-            lines.append(f"| {title} | " + " | ".join(_cell(chosen.loc[position]) for position in shown) + " |")
+            cells = [_cell(chosen.loc[position]) if position in chosen.index else "–" for position in shown]
+            lines.append(f"| {title} | " + " | ".join(cells) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
 def _cell(row: pd.Series) -> str:
+    """Value and interval; a dash where there is no value, whole numbers without decimals where there is no interval."""
+    if pd.isna(row["value"]):
+        return "–"
     if pd.isna(row["low"]):
-        return f"{row['value']:.0f}"
+        return f"{row['value']:.2f}".removesuffix(".00")
     return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
+@entry_point()
 def main() -> None:
-    """Print the summary of every table named on the command line."""
-    for path in sys.argv[1:]:
-        table = pd.read_csv(path, keep_default_na=False)
-        for column in ("position", "value", "low", "high"):
-            table[column] = pd.to_numeric(table[column], errors="coerce")
+    """Print the summary of every table named on the command line, once all have been read."""
+    parser = argparse.ArgumentParser(prog="python -m discreteness.summary", description=__doc__)
+    parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE", help="results/tables/frequency_collapse_*.csv")
+    for table in [read(path) for path in parser.parse_args().tables]:
         print(summarise(table))
 
 
