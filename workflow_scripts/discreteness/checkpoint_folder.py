@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,19 +12,36 @@ from tqdm import tqdm
 from discreteness.errors import InputError
 from discreteness.io import write_json
 
-# The only files of a checkpoint that are used; code and pickled weights are not among them.
-TEXT_FILES = (
-    "config.json",
-    "generation_config.json",
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
+# The only files of a checkpoint that are used, beside *.safetensors; code and pickled weights are not among them.
+SETTINGS_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "dict.txt", "emoji.json", "byte_maps.json"),
+    *("*.model", "*.tiktoken", "*.spm", "prophetnet.tokenizer", "chat_template.jinja", "chat_template.json"),
 )
+# Weights in other layouts, or of something else, that lie beside a model's
+OTHER_WEIGHTS = ("consolidated*", "adapter_*", "optimizer*", ".*")
+
+
+def is_text_file(name: str) -> bool:
+    """Whether a checkpoint's file of this name is one of settings or tokenizer that a loader reads."""
+    hidden = name.startswith(".")
+    return not hidden and any(fnmatch(name, pattern) for pattern in (*SETTINGS_FILES, *TOKENIZER_FILES))
+
+
+def is_weight_file(name: str) -> bool:
+    """Whether a file of this name holds a model's weights, as far as a name tells."""
+    return name.endswith(".safetensors") and not any(fnmatch(name, pattern) for pattern in OTHER_WEIGHTS)
+
+
+def is_used(name: str) -> bool:
+    """Whether a checkpoint's file of this name may be read by a job."""
+    return is_text_file(name) or is_weight_file(name)
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The files of settings and tokenizer in a checkpoint folder, sorted."""
+    return sorted(path for path in folder.iterdir() if is_text_file(path.name) and path.is_file())
 
 
 def read_json(path: Path) -> dict:
@@ -39,9 +58,10 @@ def read_json(path: Path) -> dict:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up a checkpoint, sorted; those the index names where there is an index.
+    """The safetensors files that make up a checkpoint, sorted.
 
-    Pickled weights are never read: a folder that has only those is refused.
+    Those that the index names where there is an index, else `model.safetensors` alone where it is there, else all that
+    hold a model's weights. Pickled weights are never read: a folder that has only those is refused.
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
@@ -53,14 +73,18 @@ def weight_files(folder: Path) -> list[Path]:
             if Path(name).name != name:
                 raise InputError(f"{index}: weight_map names {name!r}, which is not a file of this folder")
     else:
-        names = sorted(path.name for path in folder.glob("*.safetensors"))
+        names = sorted(path.name for path in folder.glob("*.safetensors") if is_weight_file(path.name))
+        if "model.safetensors" in names:
+            names = ["model.safetensors"]
     files = [folder / name for name in names]
     for path in files:
         if not path.is_file():
             raise InputError(f"{path}: named by the index but missing")
     if not files:
         pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        others = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
         found = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else ""
+        found = found or (f" (found {others[0]}, which is no whole model in the Hugging Face layout)" if others else "")
         raise InputError(f"{folder}: no *.safetensors weights{found}")
     return files
 
@@ -107,21 +131,28 @@ def check_download(source: Path, found: dict[str, str]) -> None:
 def link_checkpoint(source: Path, target: Path, expected: dict[str, str]) -> None:
     """Link the used files of the checkpoint folder `source` into `target` and record them in `provenance.json`.
 
-    expected: file name -> SHA-256 that the model's row states.
+    `target` then holds these links and no others, whatever it held before. expected: file name -> SHA-256 that the
+    model's row states.
     Raises InputError when a file is missing or its hash differs from the one the row states or the one its download
     recorded; the target is complete once the provenance, written last, is there.
     """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder")
-    files = [source / name for name in TEXT_FILES if (source / name).is_file()] + weight_files(source)
+    files = [*text_files(source), *weight_files(source)]
     found = {path.name: sha256(path) for path in tqdm(files, desc="checking", unit="file")}
     for name, digest in expected.items():
         if found.get(name) != digest:
             raise InputError(f"{source / name}: sha256 is {found.get(name, 'missing')}, the model's row says {digest}")
     check_download(source, found)
     target.mkdir(parents=True, exist_ok=True)
+    _remove_links(target.iterdir())
     for path in files:
-        link = target / path.name
-        link.unlink(missing_ok=True)
-        os.symlink(path.resolve(), link)
+        os.symlink(path.resolve(), target / path.name)
     write_json({"source": source.as_posix(), **origin(source), "sha256": found}, target / "provenance.json")
+
+
+def _remove_links(paths: Iterable[Path]) -> None:
+    """Remove what an earlier source left behind: links, and the record that speaks of them."""
+    for path in paths:
+        if path.is_symlink() or path.name == "provenance.json":
+            path.unlink()

@@ -30,7 +30,7 @@ from huggingface_hub.hf_api import DatasetInfo, ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers
 from huggingface_hub.utils.sha import git_hash
 
-from discreteness.checkpoint_folder import TEXT_FILES, sha256
+from discreteness.checkpoint_folder import is_text_file, is_weight_file, sha256, text_files
 from discreteness.errors import InputError
 from discreteness.io import atomic, full_disk, put, write_json
 
@@ -139,12 +139,12 @@ def _wanted(repo: str, kind: str, siblings: list[RepoSibling]) -> list[RemoteFil
     if kind == "dataset":
         wanted, needed = names & {DATA}, {DATA}
     else:
-        weights = {name for name in names if name.endswith(".safetensors")}
+        weights = {name for name in names if is_weight_file(name)}
         if not weights and (pickled := sorted(name for name in names if name.endswith(PICKLED))):
             raise InputError(f"{repo}: only pickled weights ({pickled[0]}), which are never read; nothing downloaded")
         if not weights:
             raise InputError(f"{repo}: no *.safetensors at its top level; nothing downloaded")
-        wanted, needed = weights | (names & set(TEXT_FILES)), {"config.json"}
+        wanted, needed = weights | set(filter(is_text_file, names)), {"config.json"}
     if needed - wanted:
         raise InputError(f"{repo}: no {min(needed)} at its top level; nothing downloaded")
     return [RemoteFile.of(sibling) for sibling in siblings if sibling.rfilename in wanted]
@@ -154,7 +154,7 @@ def _tidy(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
     """Remove a model's files that are wrong or of another revision; returns those that are still to be downloaded."""
     kept = {file.name: file for file in files}
     parts = {file.part(folder) for file in files}
-    for path in [*folder.glob("*.safetensors"), *(folder / name for name in TEXT_FILES), *folder.glob(".*.part")]:
+    for path in [*folder.glob("*.safetensors"), *text_files(folder), *folder.glob(".*.part")]:
         if path.is_file() and path not in parts and (path.name not in kept or kept[path.name].fault(path)):
             logger.info("%s: not of this revision, removed", path)
             path.unlink()

@@ -1,6 +1,21 @@
-"""Information measures on rows of log-probabilities. Everything is in nats; the last dimension is the vocabulary."""
+"""Information measures on rows of log-probabilities. Everything is in nats; the last dimension is the vocabulary.
+
+`expected_kl` and `optimal_steps`, of an information curve, are part of this module's interface.
+"""
 
 import torch
+
+from discreteness.step_sizes import expected_kl, optimal_steps
+
+__all__ = [
+    "entropy",
+    "expected_kl",
+    "jensen_shannon",
+    "kl",
+    "optimal_steps",
+    "prompt_information",
+    "renormalise_without",
+]
 
 
 def _finite(log_p: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,16 @@
 """How many tokens to reveal at once, and what an information curve says of it: prices, bounds, the best. In nats."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from discreteness.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 _BLOCK = 128  # rows of the dynamic program at a time: its work fits the processor's cache
 
@@ -25,6 +30,8 @@ def shares(steps: int, eps: float) -> torch.Tensor:
 
     `1 − s/t` of Dream's `diffusion_generate`, in its precision; the last step reveals whatever is left.
     """
+    import torch  # the only function here that needs it
+
     times = torch.linspace(1, eps, steps + 1)
     share = 1 - times[1:] / times[:-1]
     share[-1] = 1

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
@@ -19,7 +19,8 @@ UNUSED = ("pooler", "seq_relationship", "position_ids", "rotary_emb.inv_freq", "
 def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     """The model of a checkpoint folder in transformers' own class, every weight proven to come from the files.
 
-    auto_class: `AutoModelForMaskedLM` and the like. row: `gpus` > 1 spreads the layers with accelerate.
+    auto_class: `AutoModelForMaskedLM` and the like. row: `gpus` > 1 spreads the layers with accelerate. The kind of
+    attention is transformers' choice for this machine (PyTorch's own), whatever config.json asks for.
     Raises InputError for a configuration that names code of its own, for pickled weights, for files that lie about
     their size, for an architecture transformers does not have and for missing, misshapen or superfluous tensors.
     """
@@ -30,18 +31,22 @@ def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype:
     spread = row.get("gpus", 1) > 1
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)  # what it would report is refused below
+    settings = {
+        "dtype": dtype,
+        "device_map": "auto" if spread else {"": device},
+        "trust_remote_code": False,
+        "local_files_only": True,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # refused below, by name
+    }
     try:
-        model, report = auto_class.from_pretrained(
-            folder,
-            dtype=dtype,
-            device_map="auto" if spread else {"": device},
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, by name
-        )
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        own = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        for part in [own, *(getattr(own, name) for name in getattr(own, "sub_configs", {}))]:
+            if part is not None:
+                part._attn_implementation = None
+        model, report = auto_class.from_pretrained(folder, config=own, **settings)
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError, AttributeError, TypeError) as error:
         raise InputError(f"{folder}: {' '.join(str(error).split())[:300]}") from None
     finally:
         transformers_logging.set_verbosity(level)
@@ -58,12 +63,28 @@ def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype:
     return model.eval().requires_grad_(False)
 
 
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The folder's tokenizer; InputError when transformers cannot make it without running foreign code."""
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (ValueError, KeyError, OSError, TypeError) as error:
-        raise InputError(f"{folder}: no usable tokenizer ({' '.join(str(error).split())[:200]})") from None
+# What configurations call the longest sequence
+_LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
+
+
+def context_length(row: dict, model: PreTrainedModel, folder: Path) -> int:
+    """Longest sequence in tokens: what the model's row says, else config.json, less what its position table lacks.
+
+    RoBERTa and its kind number positions from one behind the padding token's id, so that the first rows of their table
+    are never used. Raises InputError where nothing says how long a sequence may be (Bloom, Mamba).
+    """
+    if row.get("context_length") is not None:
+        return row["context_length"]
+    stated = [getattr(model.config, name, None) for name in _LENGTHS]
+    lengths = [length for length in stated if isinstance(length, int) and length > 0]
+    if not lengths:
+        raise InputError(f"{folder / 'config.json'}: says no context length; give the model's row a `context_length`")
+    tables = [
+        part.num_embeddings - part.padding_idx - 1
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Embedding) and name.endswith("position_embeddings") and part.padding_idx
+    ]
+    return min(lengths[:1] + tables)
 
 
 class AutoDenoiser(Denoiser):
@@ -85,6 +106,8 @@ class AutoDenoiser(Denoiser):
     ):
         self.model = model
         self.body = model.base_model
+        if model.get_output_embeddings() is None or self.body is model:
+            raise InputError(f"{type(model).__name__}: has no body and output head of its own, which predictions need")
         for name, part in model.named_children():
             if part is not self.body:
                 setattr(model, name, copy.deepcopy(part).float())  # a copy: the weights may be tied to the embedding's
@@ -98,10 +121,15 @@ class AutoDenoiser(Denoiser):
         self.shift = shift
         self.device = model.device
         self.special_ids = special_tokens(tokenizer, self.vocab_size, (*self.eos_ids, mask_id))
-        self._queries = torch.zeros(0, 2, dtype=torch.int64)
+        self._queries: torch.Tensor | None = None  # all positions
+        self._gathered = False
 
     def _gather(self, _module, _arguments, output):
         """Keep the hidden states at the queries only, (1, Q, d) float32, before the head sees them."""
+        if self._queries is None:
+            output["last_hidden_state"] = output.last_hidden_state.float()
+            return output
+        self._gathered = True
         rows, positions = self._queries.to(output.last_hidden_state.device).unbind(-1)
         output["last_hidden_state"] = output.last_hidden_state[rows, positions - self.shift][None].float()
         return output
@@ -111,8 +139,20 @@ class AutoDenoiser(Denoiser):
         """See `Denoiser.log_probs`. Raises ValueError for position 0 of a model that predicts from what precedes."""
         if len(queries) and int(queries[:, 1].min()) < self.shift:
             raise ValueError("an autoregressive model predicts nothing at position 0")
-        self._queries = queries
+        self._queries, self._gathered = queries, False
         mask = torch.ones_like(token_ids) if attention_mask is None else attention_mask.long()
-        logits = self.model(input_ids=token_ids.to(self.device), attention_mask=mask.to(self.device)).logits[0]
+        logits = self.model(input_ids=token_ids.to(self.device), attention_mask=mask.to(self.device)).logits
+        if self._gathered:
+            logits = logits[0]
+        else:  # a class that reaches its body in another way has computed every position (B, L, V)
+            rows, positions = queries.to(logits.device).unbind(-1)
+            logits = logits[rows, positions - self.shift]
         check_finite(logits, queries)
         return torch.log_softmax(logits.float(), -1)
+
+    @torch.inference_mode()
+    def plain_log_probs(self, token_ids):
+        """See `Denoiser.plain_log_probs`: the model's class called as a whole."""
+        self._queries = None
+        logits = self.model(input_ids=token_ids.to(self.device)).logits  # (B, L, V)
+        return torch.log_softmax(logits.float(), -1).roll(self.shift, 1)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from discreteness.denoisers.auto import AutoDenoiser, load_model, load_tokenizer
+from discreteness.denoisers.auto import AutoDenoiser, context_length, load_model
+from discreteness.denoisers.base import within_head
+from discreteness.denoisers.checkpoints import load_tokenizer
 
 
 def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> AutoDenoiser:
@@ -14,13 +16,14 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> A
     A prediction for position i sees the tokens before i, whatever stands at i and after it.
     """
     model = load_model(AutoModelForCausalLM, row, folder, device, dtype)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, AutoTokenizer)
+    ends = (tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.get_vocab().get("<|im_end|>"))
     return AutoDenoiser(
         model,
         tokenizer,
         corruption="causal",
         mask_id=None,
-        eos_ids=(tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.get_vocab().get("<|im_end|>")),
-        context_length=row.get("context_length", model.config.max_position_embeddings),
+        eos_ids=within_head(model.get_output_embeddings().weight.shape[0], *ends),
+        context_length=context_length(row, model, folder),
         shift=1,
     )

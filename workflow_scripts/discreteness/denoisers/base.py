@@ -1,10 +1,27 @@
 """What probing, curves and decoding ask of a model, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
+from unittest import mock
 
 import torch
+
+from discreteness.errors import InputError
+
+# What a chat template is told that asks for the date, so that predictions do not change with it
+TEMPLATE_DATE = datetime(2025, 1, 1)
+
+
+class FixedDate(datetime):
+    """A clock that stands still at TEMPLATE_DATE."""
+
+    @classmethod
+    def now(cls, tz=None) -> datetime:
+        """TEMPLATE_DATE, whatever the time."""
+        return TEMPLATE_DATE
 
 
 class Denoiser(ABC):
@@ -22,6 +39,7 @@ class Denoiser(ABC):
     device: torch device that predictions come from.
     canvas_length: tokens denoised at once where that is fixed (None: any number).
     canvases: random states that a single pass is averaged over (1 where the corrupted state is not random).
+    notes: what was assumed or fixed when the model was loaded, a sentence each; for logs and provenance.
     """
 
     corruption: str
@@ -34,6 +52,7 @@ class Denoiser(ABC):
     device: torch.device
     canvas_length: int | None = None
     canvases: int = 1
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def log_probs(
@@ -45,6 +64,13 @@ class Denoiser(ABC):
         (row, position). Returns (Q, V) float32, natural logarithm. Raises FloatingPointError for non-finite logits.
         """
 
+    def plain_log_probs(self, token_ids: torch.Tensor) -> torch.Tensor | None:
+        """Log-probabilities (B, L, V) at every position, without any short cut of `log_probs`; None where it has none.
+
+        What `log_probs` is compared with when a model is loaded; positions that nothing predicts hold anything.
+        """
+        return None
+
     def encode_prompt(self, prompt: str) -> list[int]:
         """Token ids of a user's message in the model's chat template, ready for the answer to follow.
 
@@ -53,25 +79,70 @@ class Denoiser(ABC):
         """
         if not getattr(self.tokenizer, "chat_template", None):
             return self.tokenizer(prompt).input_ids
+        return self.tokenizer(self.render_prompt(prompt), add_special_tokens=False).input_ids
+
+    def render_prompt(self, prompt: str) -> str:
+        """A user's message in the model's chat template, as text. A template that asks for the date gets TEMPLATE_DATE.
+
+        Raises InputError for a template that fails and for one that loses the prompt.
+        """
         message = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        return self.tokenizer(text, add_special_tokens=False).input_ids
+        try:
+            with _fixed_date(self.tokenizer.chat_template):
+                text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # whatever a program in another language raises
+            reason = " ".join(str(error).split())[:150]
+            raise InputError(f"chat template: cannot render a user's message ({reason})") from None
+        if " ".join(prompt.split()) not in " ".join(text.split()):
+            raise InputError(
+                f"chat template: the prompt {prompt[:60]!r} does not appear in its own rendering {text[:60]!r}"
+            )
+        return text
 
     def encode_answer(self, answer: str) -> list[int]:
         """Token ids of an answer's text, without special tokens."""
         return self.tokenizer(answer, add_special_tokens=False).input_ids
 
 
-def distinct(ids: Iterable[int | None]) -> tuple[int, ...]:
-    """The ids that are there, each once, in order."""
-    return tuple(dict.fromkeys(id_ for id_ in ids if id_ is not None))
+def asks_for_date(template: object) -> bool:
+    """Whether a chat template (or one of several) asks for the date."""
+    return "strftime_now" in str(template)
 
 
-def special_tokens(tokenizer: Any, vocab_size: int, ids: Iterable[int | None]) -> tuple[int, ...]:
-    """Ids that are not text: the tokenizer's control tokens, `ids`, and rows of the head without a token."""
+@contextmanager
+def _fixed_date(template: object) -> Iterator[None]:
+    """Within the block, what transformers tells a template of the date is TEMPLATE_DATE."""
+    if not asks_for_date(template):
+        yield
+        return
+    from transformers.utils import chat_template_utils
+
+    with mock.patch.object(chat_template_utils, "datetime", FixedDate):
+        yield
+
+
+def distinct(ids: Iterable[object]) -> tuple[int, ...]:
+    """The ids that are there, each once, in order; an item may be an id, a list of some, or None.
+
+    Raises InputError for anything else.
+    """
+    flat = [id_ for item in ids for id_ in (item if isinstance(item, (list, tuple)) else [item]) if id_ is not None]
+    for id_ in flat:
+        if not isinstance(id_, int) or isinstance(id_, bool):
+            raise InputError(f"token id: {id_!r} (expected a whole number, a list of them, or null)")
+    return tuple(dict.fromkeys(flat))
+
+
+def special_tokens(tokenizer: Any, vocab_size: int, ids: Iterable[object]) -> tuple[int, ...]:
+    """Ids below V that are not text: the tokenizer's control tokens, `ids`, and rows of the head without a token."""
     added = (id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
     unused = range(len(tokenizer), vocab_size)
-    return tuple(sorted(distinct([*tokenizer.all_special_ids, *added, *ids, *unused])))
+    return tuple(sorted(within_head(vocab_size, *tokenizer.all_special_ids, *added, *ids, *unused)))
+
+
+def within_head(vocab_size: int, *ids: object) -> tuple[int, ...]:
+    """Those of a tokenizer's ids that the output head has: a token added after the last of its V is never predicted."""
+    return tuple(id_ for id_ in distinct(ids) if 0 <= id_ < vocab_size)
 
 
 def check_finite(logits: torch.Tensor, queries: torch.Tensor) -> None:

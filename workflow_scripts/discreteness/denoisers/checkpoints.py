@@ -1,6 +1,6 @@
 """Reading a checkpoint folder: JSON and safetensors only, every claim checked before a byte of weight is used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -8,8 +8,10 @@ from pathlib import Path
 import psutil
 import torch
 from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedTokenizerBase
 
-from discreteness.checkpoint_folder import read_json, weight_files
+from discreteness.checkpoint_folder import SETTINGS_FILES, TOKENIZER_FILES, read_json, text_files, weight_files
+from discreteness.denoisers import FAMILIES, UNSUPPORTED
 from discreteness.errors import InputError
 
 Rename = Callable[[str], str]
@@ -106,6 +108,62 @@ def read_config(folder: Path, refuse: dict[str, tuple]) -> dict:
     return config
 
 
+def check_folder(folder: Path, family: str) -> None:
+    """Raise InputError for a checkpoint folder that is not of the family, whose weights are quantised, or that has no
+    tokenizer: what its files say of themselves, `architectures` first."""
+    config = read_config(folder, {})
+    path = folder / "config.json"
+    named = config.get("architectures") or []
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        raise InputError(f"{path}: architectures = {named!r} (expected a list of names)")
+    for name in named:
+        if name in UNSUPPORTED:
+            raise InputError(f"{path}: architectures: {name} is {UNSUPPORTED[name]}, which is not supported")
+    if family == "llada" and "moe" in str(config.get("model_type")):
+        raise InputError(f"{path}: model_type: LLaDA's mixtures of experts are not supported")
+    expected = FAMILIES[family].architectures + FAMILIES[family].accepts
+    owners = [other for other, facts in FAMILIES.items() if set(named) & set(facts.architectures)]
+    if named and not set(named) & set(expected) and (expected or owners):
+        hint = f"the row should say family: {owners[0]}" if owners else f"expected {' or '.join(expected)}"
+        raise InputError(f"{path}: architectures: {one_line(set(named))} is not of family {family} ({hint})")
+    if isinstance(quantised := config.get("quantization_config"), Mapping):
+        method = quantised.get("quant_method", "an unnamed method")
+        raise InputError(f"{path}: quantization_config: weights quantised by {method} are not supported")
+    if not any(path.name not in SETTINGS_FILES and path.suffix != ".jinja" for path in text_files(folder)):
+        names = ", ".join(TOKENIZER_FILES[:1] + TOKENIZER_FILES[4:7])
+        raise InputError(f"{folder}: no tokenizer files (expected one of {names} …)")
+
+
+def rope_theta(config: Mapping, path: Path) -> float:
+    """The base of a plain rotary embedding, as transformers 4 (`rope_theta`) or 5 (`rope_parameters`) spells it.
+
+    Raises InputError where there is none, where two spellings differ, and for scaled, partial or per-layer rotation.
+    """
+    bases = {"rope_theta": config.get("rope_theta")}
+    for key in ("rope_parameters", "rope_scaling"):
+        given = config.get(key) or {}
+        if not isinstance(given, Mapping):
+            raise InputError(f"{path}: {key} = {given!r} (expected a mapping or null)")
+        kind = given.get("rope_type", given.get("type", "default"))
+        plain = {"partial_rotary_factor": 1, "factor": 1}  # values without effect
+        others = {
+            name: value
+            for name, value in given.items()
+            if name not in ("rope_type", "type", "rope_theta", "original_max_position_embeddings")
+            and value is not None
+            and value != plain.get(name)
+        }
+        if kind != "default" or others:
+            raise InputError(f"{path}: {key} = {dict(given)!r} is not supported (expected plain rotation)")
+        bases[f"{key}.rope_theta"] = given.get("rope_theta")
+    found = {name: base for name, base in bases.items() if base is not None}
+    if not found:
+        raise InputError(f"{path}: key 'rope_theta' is missing")
+    if len(set(found.values())) > 1:
+        raise InputError(f"{path}: " + " but ".join(f"{name} = {base}" for name, base in found.items()))
+    return next(iter(found.values()))
+
+
 @contextmanager
 def required(path: Path) -> Iterator[None]:
     """Turn a KeyError inside the block, a key that a configuration file lacks, into an InputError that names it."""
@@ -113,6 +171,23 @@ def required(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise InputError(f"{path}: key {error.args[0]!r} is missing") from None
+
+
+def load_tokenizer(folder: Path, tokenizer_class: type) -> PreTrainedTokenizerBase:
+    """The folder's tokenizer; InputError when transformers cannot make it without running foreign code."""
+    try:
+        return tokenizer_class.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # whatever a library of many authors raises on a damaged file
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: no usable tokenizer ({reason or type(error).__name__})") from None
+
+
+def mask_id_of(row: Mapping, config: Mapping, path: Path) -> int:
+    """The mask token's id: what the model's row says, else `mask_token_id` of config.json; InputError without one."""
+    mask_id = row["mask_id"] if row.get("mask_id") is not None else config.get("mask_token_id")
+    if mask_id is None:
+        raise InputError(f"{path}: mask_token_id is missing or null; give the model's row a `mask_id`")
+    return mask_id
 
 
 def shape_settings(config: dict) -> dict:

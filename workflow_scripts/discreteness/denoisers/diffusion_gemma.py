@@ -7,15 +7,14 @@ single pass knows is the average over many random canvases.
 from pathlib import Path
 
 import torch
-from transformers import DiffusionGemmaForBlockDiffusion
+from transformers import AutoTokenizer, DiffusionGemmaForBlockDiffusion
 
 from discreteness.checkpoint_folder import read_json
-from discreteness.denoisers.auto import load_model, load_tokenizer
+from discreteness.denoisers import setting
+from discreteness.denoisers.auto import load_model
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
-from discreteness.denoisers.checkpoints import read_config
+from discreteness.denoisers.checkpoints import load_tokenizer, read_config
 from discreteness.errors import InputError
-
-CANVASES = 8  # random canvases averaged where the row does not say
 
 
 class DiffusionGemmaDenoiser(Denoiser):
@@ -91,15 +90,14 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> D
     model = load_model(DiffusionGemmaForBlockDiffusion, row, folder, device, dtype)
     text = model.config.text_config
     generation = folder / "generation_config.json"
-    ends = [text.eos_token_id, read_json(generation).get("eos_token_id") if generation.is_file() else None]
-    eos_ids = tuple(id_ for end in ends for id_ in (end if isinstance(end, list) else [end]) if id_ is not None)
+    eos_ids = distinct([text.eos_token_id, read_json(generation).get("eos_token_id") if generation.is_file() else None])
     if not eos_ids:
         raise InputError(f"{folder / 'config.json'}: key 'text_config.eos_token_id' is missing")
     return DiffusionGemmaDenoiser(
         model,
-        load_tokenizer(folder),
+        load_tokenizer(folder, AutoTokenizer),
         eos_ids=eos_ids,
-        context_length=row.get("context_length", text.max_position_embeddings),
-        canvases=row.get("canvases", CANVASES),
-        self_conditioning=row.get("self_conditioning", False),
+        context_length=row.get("context_length") or text.max_position_embeddings,
+        canvases=setting(row, "canvases"),
+        self_conditioning=setting(row, "self_conditioning"),
     )

@@ -10,7 +10,15 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
-from discreteness.denoisers.checkpoints import read_config, required, shape_settings
+from discreteness.denoisers.base import within_head
+from discreteness.denoisers.checkpoints import (
+    load_tokenizer,
+    mask_id_of,
+    read_config,
+    required,
+    rope_theta,
+    shape_settings,
+)
 from discreteness.denoisers.transformer import (
     TransformerDenoiser,
     build_backbone,
@@ -39,7 +47,6 @@ SUPPORTED = {
 ILLADA_SUPPORTED = {
     "hidden_act": ("silu",),
     "layer_norm_eps": (None,),
-    "rope_scaling": (None, {}, {"rope_type": "default"}),
 }
 
 _NAMES = {
@@ -91,7 +98,7 @@ def llama_config(config: dict, folder: Path) -> LlamaConfig:
             num_key_value_heads=1 if config.get("multi_query_attention") else config.get("n_kv_heads") or heads,
             max_position_embeddings=config["max_sequence_length"],
             rms_norm_eps=config["rms_norm_eps"],
-            rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+            rope_parameters={"rope_type": "default", "rope_theta": rope_theta(config, path)},
             attention_bias=bias,
             mlp_bias=bias,
             tie_word_embeddings=tied,
@@ -103,10 +110,11 @@ def llama_config(config: dict, folder: Path) -> LlamaConfig:
 
 def illada_config(config: dict, folder: Path) -> LlamaConfig:
     """The Llama configuration that computes what this iLLaDA `config.json` describes."""
-    with required(folder / "config.json"):
+    path = folder / "config.json"
+    with required(path):
         return LlamaConfig(
             **shape_settings(config),
-            rope_parameters={"rope_type": "default", "rope_theta": config["rope_theta"]},
+            rope_parameters={"rope_type": "default", "rope_theta": rope_theta(config, path)},
             attention_bias=config.get("attention_bias", False),
             mlp_bias=config.get("mlp_bias", False),
             pad_token_id=None,
@@ -122,9 +130,8 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
     spreads the layers. LLaDA rotates queries and keys in float32 also where its weights are bfloat16, iLLaDA does not.
     """
     config = read_config(folder, {})
-    if "moe" in str(config.get("model_type")):
-        raise InputError(f"{folder / 'config.json'}: model_type: LLaDA's mixtures of experts are not supported")
-    if "ILLaDAForCausalLM" in config.get("architectures", ()):
+    mask_id = mask_id_of(row, config, folder / "config.json")
+    if "ILLaDAForCausalLM" in (config.get("architectures") or ()):
         read_config(folder, ILLADA_SUPPORTED)
         llama, renamed, full_precision = illada_config(config, folder), without_prefix, False
         context = llama.max_position_embeddings
@@ -135,15 +142,14 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
     backbone, head = build_backbone(LlamaModel, llama, folder, renamed, dtype, device, row.get("gpus", 1))
     if full_precision and dtype != torch.float32:
         rotate_in_float32(backbone)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    tokenizer = load_tokenizer(folder, PreTrainedTokenizerFast)
     with required(folder / "config.json"):
-        mask_id = row["mask_id"] if "mask_id" in row else config["mask_token_id"]
         end = config["eos_token_id"]
     return TransformerDenoiser(
         backbone,
         head,
         tokenizer,
         mask_id=mask_id,
-        eos_ids=(end, tokenizer.get_vocab().get("<|eot_id|>")),
-        context_length=row.get("context_length", context),
+        eos_ids=(end, *within_head(head.shape[0], tokenizer.get_vocab().get("<|eot_id|>"))),
+        context_length=row.get("context_length") or context,
     )

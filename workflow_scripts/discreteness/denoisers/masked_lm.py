@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from discreteness.denoisers.auto import AutoDenoiser, load_model, load_tokenizer
+from discreteness.denoisers.auto import AutoDenoiser, context_length, load_model
+from discreteness.denoisers.base import within_head
+from discreteness.denoisers.checkpoints import load_tokenizer
 from discreteness.errors import InputError
 
 
@@ -15,8 +17,8 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> A
     The end of an answer is the tokenizer's end-of-sequence or separator token.
     """
     model = load_model(AutoModelForMaskedLM, row, folder, device, dtype)
-    tokenizer = load_tokenizer(folder)
-    mask_id = row.get("mask_id", tokenizer.mask_token_id)
+    tokenizer = load_tokenizer(folder, AutoTokenizer)
+    mask_id = row["mask_id"] if row.get("mask_id") is not None else tokenizer.mask_token_id
     if mask_id is None:
         raise InputError(f"{folder}: the tokenizer has no mask token; give the model's row a `mask_id`")
     ends = (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id)
@@ -25,6 +27,6 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> A
         tokenizer,
         corruption="mask",
         mask_id=mask_id,
-        eos_ids=ends,
-        context_length=row.get("context_length", model.config.max_position_embeddings),
+        eos_ids=within_head(model.get_output_embeddings().weight.shape[0], *ends),
+        context_length=context_length(row, model, folder),
     )
