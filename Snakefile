@@ -1,6 +1,16 @@
+import sys
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+# Tables and results are named relative to this folder.
+if Path(workflow.basedir).resolve() != Path.cwd().resolve() or not Path("workflow_scripts").is_dir():
+    sys.exit(
+        f"error: {workflow.basedir}: the workflow runs in its own folder, so go there first (`cd`); `-s` or `--directory` "
+        "with another folder and `module:` are not supported, but `results` may be a link to a folder elsewhere"
+    )
 
 
 configfile: "config/config.yaml"
@@ -11,6 +21,7 @@ include: "rules/common/parameters.smk"
 include: "rules/common/shards.smk"
 include: "rules/common/resources.smk"
 include: "rules/common/sources.smk"
+include: "rules/common/checks.smk"
 include: "rules/fetch.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"

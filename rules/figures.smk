@@ -1,4 +1,9 @@
-"""Every figure from its table."""
+"""Every figure from its table.
+
+A figure has one label in the report. With two or more, Snakemake turns a label that has exactly two values, each in half
+of a category's figures, into a switch; where one of its sides has no figure, the section cannot be opened. One model and
+one data set are enough for that, so no second label is safe in every run.
+"""
 
 
 rule plot_top3:
@@ -11,7 +16,7 @@ rule plot_top3:
             "results/figures/top3_{model}_{dataset}.png",
             caption="../report/captions/top3.rst",
             category="Single-pass probing",
-            labels={"figure": "top 3 by position", "model": "{model}", "data": "{dataset}"},
+            labels={"figure": "top 3 by position: {model} on {dataset}"},
         ),
     log:
         "results/logs/plot_top3/{model}_{dataset}.log",
@@ -22,7 +27,8 @@ rule plot_top3:
         mem_mb=1000,
         runtime=10,
     params:
-        example=example,
+        example=example,  # for the caption
+        corruption=lambda wildcards: family_of(MODEL_ROWS[wildcards.model]).corruption,
         code=fingerprint("plot_top3.py"),
     script:
         "../workflow_scripts/plot_top3.py"
@@ -38,7 +44,7 @@ rule plot_frequency_collapse:
             "results/figures/frequency_collapse_{dataset}.png",
             caption="../report/captions/frequency_collapse.rst",
             category="Single-pass probing",
-            labels={"figure": "collapse with distance", "model": "all", "data": "{dataset}"},
+            labels={"figure": "collapse with distance: all models on {dataset}"},
         ),
     log:
         "results/logs/plot_frequency_collapse/{dataset}.log",
@@ -49,6 +55,7 @@ rule plot_frequency_collapse:
         mem_mb=1000,
         runtime=10,
     params:
+        corruption={model: family_of(MODEL_ROWS[model]).corruption for model in MODELS},
         code=fingerprint("plot_frequency_collapse.py"),
     script:
         "../workflow_scripts/plot_frequency_collapse.py"
@@ -64,7 +71,7 @@ rule plot_marginal_trap_toy:
             "results/figures/marginal_trap_toy.png",
             caption="../report/captions/marginal_trap_toy.rst",
             category="Marginal trap",
-            labels={"figure": "two sentences, every string", "model": "oracle and trained", "data": "toys"},
+            labels={"figure": "every string of two sentences: toy languages"},
         ),
     log:
         "results/logs/plot_marginal_trap_toy.log",
@@ -90,11 +97,7 @@ rule plot_marginal_trap_steps:
             "results/figures/marginal_trap_steps.png",
             caption="../report/captions/marginal_trap_steps.rst",
             category="Marginal trap",
-            labels={
-                "figure": "invalid sentences and price by steps",
-                "model": "oracle and trained",
-                "data": "grammar",
-            },
+            labels={"figure": "invalid sentences and price by steps: small English"},
         ),
     log:
         "results/logs/plot_marginal_trap_steps.log",
@@ -120,7 +123,7 @@ rule plot_incoherence:
             "results/figures/incoherence_{dataset}.png",
             caption="../report/captions/incoherence.rst",
             category="Marginal trap",
-            labels={"figure": "incoherence by steps", "model": "all", "data": "{dataset}"},
+            labels={"figure": "incoherence by steps: all models on {dataset}"},
         ),
     log:
         "results/logs/plot_incoherence/{dataset}.log",
@@ -146,7 +149,7 @@ rule plot_information_decay:
             "results/figures/information_decay_{dataset}.png",
             caption="../report/captions/information_decay.rst",
             category="Information loss",
-            labels={"figure": "what is recoverable where", "model": "all", "data": "{dataset}"},
+            labels={"figure": "what is recoverable where: all models on {dataset}"},
         ),
     log:
         "results/logs/plot_information_decay/{dataset}.log",
@@ -172,7 +175,7 @@ rule plot_price_of_parallelism:
             "results/figures/price_of_parallelism_{dataset}.png",
             caption="../report/captions/price_of_parallelism.rst",
             category="Information loss",
-            labels={"figure": "price of parallel steps", "model": "all", "data": "{dataset}"},
+            labels={"figure": "price of parallel steps: all models on {dataset}"},
         ),
     log:
         "results/logs/plot_price_of_parallelism/{dataset}.log",
@@ -198,7 +201,7 @@ rule plot_smooth_corruption:
             "results/figures/smooth_corruption.png",
             caption="../report/captions/smooth_corruption.rst",
             category="Information loss",
-            labels={"figure": "information kept by noise level", "model": "all", "data": "grammar and text"},
+            labels={"figure": "information kept by noise level: known language and text"},
         ),
     log:
         "results/logs/plot_smooth_corruption.log",

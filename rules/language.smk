@@ -49,7 +49,7 @@ rule marginal_trap_steps_table:
         models=LANGUAGE["models"],
         decoders=LANGUAGE["decoders"],
         language=language_name(LANGUAGE["dataset"]),
-        adaptive=adaptive(LANGUAGE["decoders"]),
+        adaptive=adaptive(LANGUAGE["decoders"] if LANGUAGE["models"] else []),
         code=fingerprint("marginal_trap_steps_table.py"),
     script:
         "../workflow_scripts/marginal_trap_steps_table.py"

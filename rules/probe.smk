@@ -25,6 +25,7 @@ rule probe:
         row=model_row(*LOADING),
         probe=lambda wildcards: {**PROBE, "example": example(wildcards)},
         shard=shard("probe"),
+        long_prompts=config["long_prompts"],
         seed=config["seed"],
         threads=config["threads"],
         code=family_code("probe.py"),

@@ -13,7 +13,7 @@ from discreteness.curves.smooth import (
     smooth_corruption_of_language,
     smooth_corruption_of_records,
 )
-from discreteness.decoding.tables import variants
+from discreteness.decoding.rows import variants
 from discreteness.errors import InputError
 from discreteness.languages import get_language, information_curve, total_correlation
 from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps

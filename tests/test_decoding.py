@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import tiny
 from discreteness.decoding import POLICIES, check_policy, decode, policy
 from discreteness.decoding.noise import inverse_cdf
+from discreteness.decoding.rows import variants
 from discreteness.decoding.schedules import quota
-from discreteness.decoding.tables import variants
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.errors import InputError

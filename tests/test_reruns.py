@@ -86,6 +86,23 @@ def hashed(project):
 
 
 @contextmanager
+def sized(project):
+    """Another size of one model, a speed of the other."""
+    project.models["one"]["size_gb"] = 16
+    project.models["two"]["tokens_per_second"] = 1
+    project.write()
+    yield
+
+
+@contextmanager
+def cut(project):
+    """Shorter jobs, of fewer prompts."""
+    project.config.update(job_minutes=0.001, shard_size=2)
+    project.write()
+    yield
+
+
+@contextmanager
 def retrained(project):
     """Another learning rate of the model that is trained inside the run."""
     project.models["toy-micro"]["train"]["learning_rate"] = 0.001
@@ -108,6 +125,10 @@ def replaced_weights(project):
 CHANGES = {
     "every file touched, as `git checkout` does": touched,
     "a note in a model's row (`licence`)": row("models", "two", licence="MIT"),
+    "a guess of a model's size or speed (`size_gb`, `tokens_per_second`)": sized,
+    "where a model runs (`gpus`)": row("models", "two", gpus=0),
+    "how jobs are cut (`job_minutes`, `shard_size`)": cut,
+    "the chat template of a model's `path`": edited("weights/one/chat_template.jinja"),
     "the newest commit of a downloaded model pinned (`revision`)": pinned,
     "another `revision` of a downloaded model": row("models", "two", revision="0" * 40),
     "the `sha256` of a model's files added to its row": hashed,
@@ -118,7 +139,6 @@ CHANGES = {
     "a model removed": setting(["one"], "models"),
     "`seed`": setting(1, "seed"),
     "`threads`": setting(2, "threads"),
-    "`shard_size`": setting(4, "shard_size"),
     "`probe.span`": setting(6, "probe", "span"),
     "`curve.levels`": setting(12, "curve", "levels"),
     "`curve.steps`": setting([1, 2, 8], "curve", "steps"),

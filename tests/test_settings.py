@@ -148,3 +148,133 @@ def test_numbers_given_as_text_in_nested_overrides():
     load_settings(config)
     with pytest.raises(InputError, match="probe.span: 'many' is not of type 'integer'"):
         load_settings(typed({**CONFIG, "probe": {**CONFIG["probe"], "span": "many"}}, schema("config")))
+
+
+# ---- what first users wrote
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {family: llada, path: x}\na: {family: dream}", r"line 2: 'a' is there twice, first in line 1"),
+        ("a: {family: llada, path: config, path: tests}", r"line 1: 'path' is there twice"),
+        ("1.5: {family: llada, path: config}", r"line 1: the name 1.5 is not read as text; put it in quotes"),
+        ("yes: {family: llada, path: config}", r"the name yes is not read as text"),
+        ("a: {family: llada, path: config, context_lenght: 4}", r"did you mean 'context_length'"),
+        ("a: {family: llada}", r"not valid without a source: it needs `path` or `repo` or `train` or `lan"),
+        ("my model: {family: llada, path: config}", r"the name 'my model' does not match .*: ' ' cannot stand in it"),
+        ("Übung: {family: llada, path: config}", r"'U' and 'Ü'|'Ü' cannot stand in it"),
+        ("-a: {family: llada, path: config}", r"must begin with a-z or 0-9"),
+        ("a: {family: llada, path: README.md}", r"a.path: README.md is a file .expected a folder with config.json"),
+        ("a: {family: llada, path: config, size_gb: .inf}", r"a.size_gb: inf is not a finite number"),
+        ("a: llada", r"'llada' is not of type 'object'"),
+        ("a:", r"None is not of type 'object'"),
+        ("a: {family: llada, canvases: 2, path: config}", r"a.canvases: family llada has no such setting"),
+        ("a.state: {family: llada, path: x}\na: {family: llada, path: x}", r"its results would take names of 'a'"),
+    ],
+)
+def test_model_rows_as_first_users_write_them(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as error:
+        load_settings(table(tmp_path, text))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: {kind: lima, path: config}", r"a.path: config is a folder .expected a file of JSON lines"),
+        ("a.salience: {kind: toy}\na: {kind: toy}", r"a.salience: its results would take names of 'a'"),
+        ("a.3: {kind: toy}\na: {kind: toy}", r"a.3: its results would take names of 'a'"),
+    ],
+)
+def test_data_rows_as_first_users_write_them(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        load_settings(table(tmp_path, text, "datasets"))
+
+
+def test_names_with_dots_that_are_no_others(tmp_path):
+    (tmp_path / "q.jsonl").write_text("")
+    load_settings(table(tmp_path, f"q.v2: {{kind: lima, path: {tmp_path}/q.jsonl}}\na: {{kind: toy}}", "datasets"))
+
+
+def test_home_in_a_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    tables = load_settings(table(tmp_path, "a: {family: llada, path: ~/weights}"))
+    assert tables.models["a"]["path"] == str(tmp_path / "weights")
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    with pytest.raises(InputError, match=r"rows.yaml: cannot be read"):
+        (tmp_path / "rows.yaml").mkdir()
+        read_yaml(tmp_path / "rows.yaml")
+    (tmp_path / "latin.yaml").write_bytes("a: Stra\xdfe".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.yaml: not UTF-8 text"):
+        read_yaml(tmp_path / "latin.yaml")
+
+
+def test_numbers_as_yaml_1_2_reads_them(tmp_path):
+    (tmp_path / "n.yaml").write_text("a: 1e-3\nb: 2.5E+2\nc: 1_000\nd: 010\ne: .5\nf: -3\ng: 1.\n")
+    read = read_yaml(tmp_path / "n.yaml")
+    assert (read["a"], read["b"], read["e"], read["f"], read["g"]) == (0.001, 250.0, 0.5, -3, 1.0)
+
+
+def test_merged_rows_may_repeat_keys(tmp_path):
+    (tmp_path / "m.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: {<<: *a}\n")
+    assert read_yaml(tmp_path / "m.yaml")["b"] == {"x": 3, "y": 2}
+
+
+def test_lists_and_null_given_as_text():
+    """What Snakemake makes of --config 'decode={steps: [1, 4, 16], judge: null}' and of others."""
+    decode = {**CONFIG["decode"], "steps": ["1", "4", "16"], "judge": "null", "decoders": ["random"]}
+    language = {**CONFIG["language"], "temperatures": ["1.0", "5e-1"], "models": []}
+    config = typed({**CONFIG, "decode": decode, "language": language, "shard_size": "7"}, schema("config"))
+    assert config["decode"]["steps"] == [1, 4, 16] and config["decode"]["judge"] is None
+    assert config["language"]["temperatures"] == [1.0, 0.5] and config["shard_size"] == 7
+    assert config["decode"]["decoders"] == ["random"]
+    load_settings(config)
+    assert typed({"shard_size": "auto", "models": ["7"]}, schema("config")) == {"shard_size": "auto", "models": ["7"]}
+    assert typed({"decode": {"steps": "[1, 2]"}}, schema("config")) == {"decode": {"steps": [1, 2]}}
+
+
+def test_a_decoder_table_for_one_part_only(tmp_path):
+    """`language.decoders` keeps its default names, which no language asks for."""
+    (tmp_path / "decoders.yaml").write_text("mine: {order: random}\n")
+    config = {
+        **CONFIG,
+        "decode": {**CONFIG["decode"], "decoders": ["mine"]},
+        "language": {**CONFIG["language"], "models": [], "toys": []},
+        "tables": {**CONFIG["tables"], "decoders": str(tmp_path / "decoders.yaml")},
+    }
+    assert list(load_settings(config).decoders) == ["mine"]
+    (tmp_path / "decoders.yaml").write_text("reference: {order: random}\nmine: {order: random}\n")
+    with pytest.raises(InputError, match="reference: the name is taken by the reference answers"):
+        load_settings(config)
+
+
+def test_an_unknown_name_is_told_the_nearest(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'docs-base'"):
+        load_settings({**CONFIG, "models": ["docs-bse"]})
+
+
+@pytest.mark.parametrize(
+    ("part", "row", "message"),
+    [
+        (
+            "models",
+            "{family: autoregressive, path: config}",
+            "language.models: a is of family autoregressive",
+        ),
+        (
+            "toys",
+            "{family: autoregressive, path: config}",
+            "language.toys: a is of family autoregressive",
+        ),
+        ("toys", "{family: llada, path: config}", "language.toys: a: its row does not say which toy language it is of"),
+    ],
+)
+def test_models_of_languages(tmp_path, part, row, message):
+    config = table(tmp_path, f"a: {row}")
+    config["language"] = {**config["language"], part: ["a"]}
+    with pytest.raises(InputError, match=message):
+        load_settings(config)

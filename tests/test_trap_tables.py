@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import tiny
-from discreteness.coherence.incoherence import incoherence
+from discreteness.coherence.incoherence import incoherence, with_judge
 from discreteness.coherence.rescoring import rescore
 from discreteness.decoding import decode
-from discreteness.decoding.tables import answers_table, check_decoders, references_table, variants
+from discreteness.decoding.rows import check_decoders, is_adaptive, needs_recomputing, variants
+from discreteness.decoding.tables import answers_table, references_table
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
@@ -102,18 +103,51 @@ def test_a_row_is_run_at_every_number_of_steps():
     [
         ({"order": "lucky"}, r"decoders: mine.order: 'lucky' is unknown"),
         ({"order": "random", "block_length": 3}, r"decoders: mine.block_length: 3 does not divide the span of 128"),
-        ({"order": "random", "block_length": 64}, r"decoders: mine.steps: 1 does not divide into 2 blocks"),
+        ({"order": "random", "block_length": 64, "steps": 1}, r"decoders: mine.steps: 1 does not divide into 2 blocks"),
+        (
+            {"order": "random", "block_length": 1},
+            r"mine.block_length: none of decode.steps .* into 128 blocks of 1 to",
+        ),
+        ({"order": "random", "step_sizes": "optimal"}, r"mine.steps: 200 steps are more than the span of 128"),
+        ({"order": "random", "temperature": float("nan")}, r"mine.temperature: nan is not a finite number"),
+        ("random", r"decoders: mine: expected a mapping with `order`, found 'random'"),
+        (None, r"decoders: mine: expected a mapping with `order`, found None"),
         ({"order": "random", "steps": 200}, r"decoders: mine.steps: 200 steps are more than the span of 128"),
         ({"order": "confidence_threshold", "threshold": 2}, r"mine.threshold: 2 is greater than the maximum of 1"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_before_any_work(row, message):
-    config = read_yaml(ROOT / "config" / "config.yaml")
+    steps = [200] if isinstance(row, dict) and row.get("step_sizes") == "optimal" else [1, 2, 64]
+    asked = {"decoders": ["mine"], "steps": steps, "temperatures": [], "span": 128}
     with pytest.raises(InputError, match=message):
-        check_decoders({"mine": row}, {**config["decode"], "decoders": ["mine"]}, {"models": []}, {})
-    spans = {**config["language"], "decoders": ["mine"], "steps": [13]}
+        check_decoders({"mine": row}, {"decode": asked})
+    language = {"decoders": ["mine"], "steps": [13], "temperatures": [1.0], "span": 12}
     with pytest.raises(InputError, match=r"mine.steps: 13 steps are more than the span of 12"):
-        check_decoders({"mine": {"order": "random"}}, {"decoders": []}, spans, {"grammar": {"kind": "grammar"}})
+        check_decoders({"mine": {"order": "random"}}, {"decode": {**asked, "decoders": []}, "language": language})
+
+
+def test_blocks_take_the_steps_that_divide_into_them():
+    """4 blocks of 32 tokens: 4 and 8 steps fit, 1 and 6 do not and are named; an adaptive row takes the largest fit."""
+    row = {"order": "low_confidence", "block_length": 32}
+    assert [one["steps"] for one in variants(row, [1, 4, 6, 8], span=128)] == [4, 8]
+    adaptive = {"order": "confidence_threshold", "block_length": 32}
+    assert [one["steps"] for one in variants(adaptive, [1, 8, 30], span=128)] == [8]
+    asked = {"decoders": ["mine"], "steps": [1, 4, 6, 8], "temperatures": [], "span": 128}
+    assert check_decoders({"mine": row}, {"decode": asked}) == [
+        "config: decode.steps: decoder mine skips 1, 6, which do not divide into 4 blocks of 32 tokens"
+    ]
+
+
+def test_every_shipped_decoder_fits_the_default_run():
+    config, rows = (read_yaml(ROOT / "config" / f"{name}.yaml") for name in ("config", "decoders"))
+    notes = check_decoders(rows, {"decode": {**config["decode"], "decoders": list(rows), "temperatures": []}})
+    assert any("llada skips 1, 2" in note for note in notes)
+
+
+def test_what_a_decoder_is_follows_from_its_policy():
+    assert [is_adaptive({"order": order}) for order in ("entropy_bound", "random", "remdm")] == [True, False, False]
+    assert needs_recomputing({"order": "remdm"}) and needs_recomputing({"order": "random", "soft_mask": 0.1})
+    assert needs_recomputing({"order": "random", "cfg_scale": 1.5}) and not needs_recomputing({"order": "random"})
 
 
 # ---- incoherence
@@ -201,3 +235,19 @@ def test_from_a_real_network(tmp_path):
     found = incoherence({"random": (table, again, None), "reference": (base, base_again, None)}, None, 0)
     values = found[found["statistic"].isin(["regret", "disowned", "empty"])]["value"]
     assert values.notna().all() and len(values) == 6
+
+
+def test_a_judge_of_other_text_says_so():
+    """A perplexity of 10,000 on people's own answers: no judge; by model, whose references it is that count."""
+    rows = [
+        ("a", "perplexity", 300.0),
+        ("a", "judge_entropy", 2.0),
+        ("b", "perplexity", 10_000.0),
+        ("b", "regret", 0.1),
+    ]
+    table = with_judge(pd.DataFrame(rows, columns=["model", "statistic", "reference"]), "docs-judge")
+    assert list(table["judge"]) == ["docs-judge", "docs-judge", "docs-judge", ""]
+    assert list(table["judge_fits"]) == ["yes", "yes", "no", ""]
+    unknown = pd.DataFrame([("a", "perplexity", float("nan"))], columns=["model", "statistic", "reference"])
+    assert list(with_judge(unknown, "j")["judge_fits"]) == ["no"]
+    assert list(with_judge(unknown.assign(statistic="regret"), None)["judge"]) == [""]

@@ -1,18 +1,19 @@
 """Decode answers with one decoder at every number of steps, or take the reference answers in their place."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from discreteness import offline  # noqa: F401
 from discreteness.curves.price import convex_mean
 from discreteness.curves.records import as_generated, prompt_curves
-from discreteness.decoding import decode
-from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table, variants
-from discreteness.denoisers import load_denoiser
+from discreteness.decoding.loop import decode
+from discreteness.decoding.rows import REFERENCE, variants
+from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table
+from discreteness.denoisers import load_model
 from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, parameters, use_threads
+from discreteness.prompts import fit_prompts
 from discreteness.selection import select_prompts, take_shard
+from discreteness.workload import record_shards
 
 
 def measured_curve(path: str, span: int):
@@ -20,21 +21,22 @@ def measured_curve(path: str, span: int):
     return convex_mean(prompt_curves(as_generated(read_table(path))).values(), span)
 
 
-def main(input, output, params, decoder: str, device: str, log) -> None:
+def main(input, output, params, config, decoder: str, result: str, log) -> None:
     """Load the model once, answer every prompt with each variant of the decoder's row."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
     chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
-    denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
+    record_shards(result, params.shard, params.shared)
+    denoiser = load_model(input.model, params.row, config)
     span = params.span or max(len(denoiser.encode_answer(answer)) for answer in rows["answer"])
-    if decoder == "reference":
+    chosen, prompts = fit_prompts(denoiser, chosen, span, params.long_prompts)
+    if decoder == REFERENCE:
         write_table(references_table(denoiser, chosen, span), output[0])
         return
-    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
     prompt_ids = list(chosen["prompt_id"])
     frames = [pd.DataFrame(columns=DECODED_COLUMNS)]
     curve = measured_curve(input.curve, span) if input.curve else None
-    for policy in variants(params.decoder, params.steps, params.temperatures, curve):
+    for policy in variants(params.decoder, params.steps, params.temperatures, curve, span):
         log.info("%s: %s", decoder, policy)
         decoded = decode(
             denoiser,
@@ -52,8 +54,9 @@ def main(input, output, params, decoder: str, device: str, log) -> None:
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    decoder, device = snakemake.wildcards.decoder, snakemake.config["device"]  # noqa: F821
+    decoder = snakemake.wildcards.decoder  # noqa: F821
     if snakemake.input.get("parts"):  # noqa: F821
         join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
     else:
-        main(snakemake.input, snakemake.output, parameters(snakemake), decoder, device, log)  # noqa: F821
+        result = "results/decodings/{model}/{dataset}/{decoder}.parquet".format(**snakemake.wildcards)  # noqa: F821
+        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, decoder, result, log)  # noqa: F821

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from discreteness.coherence.incoherence import incoherence
+from discreteness.coherence.incoherence import JUDGE_BOUND, incoherence, with_judge
 from discreteness.coherence.text import bigrams, words
-from discreteness.io import read_table, write_csv
+from discreteness.io import read_csv, read_table, write_csv
 from discreteness.jobs import job, parameters
 
 
-def main(input, output, params) -> None:
+def main(input, output, params, log) -> None:
     """Read the decodings, rescored and judged answers by model and decoder; write both tables."""
     pairs = [(model, decoder) for model in params.models for decoder in params.decoders]
     judged = [read_table(path) for path in input.judged] or [None] * len(pairs)
@@ -27,13 +27,18 @@ def main(input, output, params) -> None:
         frame.insert(0, "model", model)
         frames.append(frame)
     for (model, decoder), path in zip(pairs, input.examples, strict=True):
-        frame = pd.read_csv(path, keep_default_na=False)
+        frame = read_csv(path)
         frame.insert(0, "model", model)
         frame.insert(1, "decoder", decoder)
         examples.append(frame)
-    write_csv(pd.concat(frames, ignore_index=True), output.table)
+    table = with_judge(pd.concat(frames, ignore_index=True), params.judge)
+    if (table["judge_fits"] == "no").any():
+        log.warning(
+            "%s is no judge of this text: its perplexity of the references is over %g", params.judge, JUDGE_BOUND
+        )
+    write_csv(table, output.table)
     write_csv(pd.concat(examples, ignore_index=True), output.examples)
 
 
-with job(snakemake.log[0]):  # noqa: F821
-    main(snakemake.input, snakemake.output, parameters(snakemake))  # noqa: F821
+with job(snakemake.log[0]) as log:  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake), log)  # noqa: F821

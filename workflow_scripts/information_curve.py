@@ -1,24 +1,28 @@
 """Score reference answers with some of their tokens visible: the information curve, and which words carry it."""
 
-from pathlib import Path
+import pandas as pd
 
 from discreteness import offline  # noqa: F401
 from discreteness.curves import estimate, salience
-from discreteness.denoisers import load_denoiser
+from discreteness.denoisers import load_model
 from discreteness.errors import InputError
 from discreteness.io import join_tables, read_table, table_writer
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import select_prompts, take_shard
+from discreteness.workload import record_shards
 
 
-def main(input, output, params, device: str, log) -> None:
+def main(input, output, params, config, result: str, log) -> None:
     """Load the model once; write the records of the curve and of the salience states."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
     chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
-    denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
-    prepared = [estimate.prepare(denoiser, rows, chosen, params.span, mode) for mode in params.modes]
+    record_shards(result, params.shard, params.shared)
+    denoiser = load_model(input.model, params.row, config)
+    fitting = (rows, chosen, params.span)
+    prepared = [estimate.prepare(denoiser, *fitting, mode, params.long_prompts) for mode in params.modes]
     with table_writer(output.curve) as append:
+        append(pd.DataFrame(columns=estimate.COLUMNS))
         for references in prepared:
             measured = (references, params.seed, params.batch_tokens, params.replicates, params.levels)
             for table in estimate.information_curve(denoiser, *measured):
@@ -30,6 +34,7 @@ def main(input, output, params, device: str, log) -> None:
         log.info("%s", error)
         states = []
     with table_writer(output.salience) as append:
+        append(pd.DataFrame(columns=estimate.COLUMNS))
         for table in estimate.in_order(denoiser, references, states, params.batch_tokens):
             append(table)
 
@@ -40,4 +45,5 @@ with job(snakemake.log[0]) as log:  # noqa: F821
         join_tables(input.parts, output.curve)
         join_tables(input.salience_parts, output.salience)
     else:
-        main(input, output, parameters(snakemake), snakemake.config["device"], log)  # noqa: F821
+        result = "results/curves/{model}/{dataset}.parquet".format(**snakemake.wildcards)  # noqa: F821
+        main(input, output, parameters(snakemake), snakemake.config, result, log)  # noqa: F821

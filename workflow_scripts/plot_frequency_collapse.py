@@ -1,7 +1,7 @@
 """Draw how predictions collapse with distance from the prompt, over all prompts of a data set."""
 
 from discreteness.figures.frequency_collapse import COLUMNS, draw_frequency_collapse
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 from discreteness.plotting import read_figure_table, save_figure, use_style
 
 
@@ -9,7 +9,8 @@ def main(snakemake) -> None:
     with job(snakemake.log[0]):
         use_style(snakemake.input.style)
         table = read_figure_table(snakemake.input.table, COLUMNS)
-        save_figure(draw_frequency_collapse(table), snakemake.output.pdf, snakemake.output.png)
+        figure = draw_frequency_collapse(table, parameters(snakemake).corruption)
+        save_figure(figure, snakemake.output.pdf, snakemake.output.png)
 
 
 main(snakemake)  # noqa: F821

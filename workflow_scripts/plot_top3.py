@@ -1,7 +1,7 @@
-"""Draw the most probable tokens behind one prompt, mask by mask."""
+"""Draw the most probable tokens behind one prompt, position by position."""
 
 from discreteness.figures.top3 import COLUMNS, draw_top3
-from discreteness.jobs import job
+from discreteness.jobs import job, parameters
 from discreteness.plotting import read_figure_table, save_figure, use_style
 
 
@@ -9,7 +9,8 @@ def main(snakemake) -> None:
     with job(snakemake.log[0]):
         use_style(snakemake.input.style)
         table = read_figure_table(snakemake.input.table, COLUMNS)
-        save_figure(draw_top3(table), snakemake.output.pdf, snakemake.output.png)
+        figure = draw_top3(table, corruption=parameters(snakemake).corruption)
+        save_figure(figure, snakemake.output.pdf, snakemake.output.png)
 
 
 main(snakemake)  # noqa: F821

@@ -7,26 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from discreteness import offline  # noqa: F401
-from discreteness.denoisers import load_denoiser
+from discreteness.denoisers import load_model
 from discreteness.io import atomic, read_table, write_json, write_table
 from discreteness.jobs import job, parameters, peak_memory, use_threads, write_provenance
 from discreteness.probing import prepare, probe
 from discreteness.selection import select_prompts, take_shard
+from discreteness.workload import record_shards
 
 
-def main(input, output, params, device: str, log) -> None:
+def main(input, output, params, config, result: str, log) -> None:
     """Load the model once, probe the shard's prompts, write positions, tokens, sums, provenance and speed."""
     use_threads(params.threads)
     settings = params.probe
     rows = read_table(input.prompts)
     chosen = select_prompts(rows, settings["prompts"], settings["example"], params.seed)
     mine = take_shard(chosen, params.shard)
-    folder = Path(input.model).parent
+    record_shards(result, params.shard, settings["prompts"])
     start = time.perf_counter()
-    denoiser = load_denoiser({**params.row, "path": folder}, device)
+    denoiser = load_model(input.model, params.row, config)
     loaded = time.perf_counter()
-    log.info("%s on %s, %d of %d prompts", folder.name, denoiser.device, len(mine), len(chosen))
-    task = prepare(denoiser, rows, mine, settings["span"], settings["top_k"], params.seed)
+    log.info("%s on %s, %d of %d prompts", Path(input.model).parent.name, denoiser.device, len(mine), len(chosen))
+    task = prepare(denoiser, rows, mine, settings["span"], settings["top_k"], params.seed, params.long_prompts)
     prepared = time.perf_counter()
     positions, tokens, sums = probe(denoiser, task, settings["span"], settings["top_k"], settings["batch_tokens"])
     seconds = time.perf_counter() - prepared
@@ -42,6 +43,8 @@ def main(input, output, params, device: str, log) -> None:
         seed=params.seed,
         threads=params.threads,
         device=str(denoiser.device),
+        notes=list(denoiser.notes),
+        skipped=task.skipped,
     )
     states = sum(len(prompt) + (denoiser.canvas_length or settings["span"]) for prompt in task.prompts)
     write_json(
@@ -49,7 +52,7 @@ def main(input, output, params, device: str, log) -> None:
             "device": str(denoiser.device),
             "load_seconds": round(loaded - start, 3),
             "probe_seconds": round(seconds, 3),
-            "prompts": len(mine),
+            "prompts": len(task.prompts),
             "tokens": states * denoiser.canvases,
             "tokens_per_second": round(states * denoiser.canvases / seconds, 1),
             "peak_memory_gb": round(peak_memory(denoiser.device) / 1e9, 3),
@@ -59,4 +62,5 @@ def main(input, output, params, device: str, log) -> None:
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config["device"], log)  # noqa: F821
+    result = "results/probe/{model}/{dataset}.positions.parquet".format(**snakemake.wildcards)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, result, log)  # noqa: F821

@@ -1,16 +1,17 @@
 """Score the decoded tokens again, given each other and given the finished answer; list the worst combinations."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from discreteness import offline, token_classes  # noqa: F401
 from discreteness.coherence.rescoring import rescore
 from discreteness.coherence.summaries import worst_combinations
-from discreteness.denoisers import load_denoiser
-from discreteness.io import join_tables, read_table, write_csv, write_table
+from discreteness.decoding.rows import forbidden_ids
+from discreteness.denoisers import load_model
+from discreteness.io import join_tables, read_csv, read_table, write_csv, write_table
 from discreteness.jobs import job, parameters, use_threads
+from discreteness.prompts import fit_prompts
 from discreteness.selection import answers_of_shard
+from discreteness.workload import record_shards
 
 EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
 
@@ -27,21 +28,33 @@ def worst(denoiser, answers: pd.DataFrame, table: pd.DataFrame, k: int) -> pd.Da
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
-def main(input, output, params, device: str) -> None:
+def main(input, output, params, config, result: str) -> None:
     """Load the model once; score, list, write."""
     use_threads(params.threads)
-    denoiser = load_denoiser({**params.row, "path": Path(input.model).parent}, device)
-    rows = read_table(input.prompts).set_index("prompt_id")["prompt"]
+    record_shards(result, params.shard, params.shared)
+    denoiser = load_model(input.model, params.row, config)
     answers = answers_of_shard(read_table(input.answers), params.shard)
-    prompts = {prompt_id: denoiser.encode_prompt(rows[prompt_id]) for prompt_id in answers["prompt_id"].unique()}
-    table = rescore(denoiser, answers, prompts, params.batch_tokens, params.rescored, params.seed, params.recompute)
+    rows = read_table(input.prompts)
+    rows = rows[rows["prompt_id"].isin(answers["prompt_id"])]
+    rows, encoded = fit_prompts(denoiser, rows, max(map(len, answers["token_ids"]), default=0), params.long_prompts)
+    prompts = dict(zip(rows["prompt_id"], encoded, strict=True))
+    table = rescore(
+        denoiser,
+        answers,
+        prompts,
+        batch_tokens=params.batch_tokens,
+        rescored=params.rescored,
+        seed=params.seed,
+        recompute=params.recompute,
+        forbidden=forbidden_ids({"forbid": params.forbid}, denoiser),
+    )
     write_table(table, output.tokens)
     write_csv(worst(denoiser, answers, table, params.examples), output.examples)
 
 
 def join_examples(paths: list[str], k: int) -> pd.DataFrame:
     """The k worst combinations of all shards at each number of steps and temperature."""
-    found = pd.concat([pd.read_csv(path, keep_default_na=False) for path in paths], ignore_index=True)
+    found = pd.concat([read_csv(path) for path in paths], ignore_index=True)
     order = found.sort_values(["steps", "temperature", "regret", "prompt_id"], ascending=[True, True, False, True])
     return order.groupby(["steps", "temperature"], dropna=False).head(k)[EXAMPLES]
 
@@ -52,4 +65,5 @@ with job(snakemake.log[0]):  # noqa: F821
         join_tables(input.parts, output.tokens)
         write_csv(join_examples(input.example_parts, params.examples), output.examples)
     else:
-        main(input, output, params, snakemake.config["device"])  # noqa: F821
+        result = "results/coherence/{model}/{dataset}/{decoder}.rescored.parquet".format(**snakemake.wildcards)  # noqa: F821
+        main(input, output, params, snakemake.config, result)  # noqa: F821

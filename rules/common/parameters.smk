@@ -35,7 +35,7 @@ def toys():
 
 def of_language(dataset):
     """Whether a data set is a language whose sentences are all known, behind no prompt."""
-    return DATASET_ROWS[dataset]["kind"] in ("grammar", "toy")
+    return DATASET_ROWS[dataset]["kind"] in WITHOUT_PROMPT
 
 
 def language_name(dataset):
@@ -45,9 +45,8 @@ def language_name(dataset):
 
 
 def adaptive(decoders):
-    """Those that choose their number of steps themselves."""
-    orders = ("confidence_threshold", "confidence_factor", "entropy_bound")
-    return [name for name in decoders if TABLES.decoders[name]["order"] in orders]
+    """Those whose number of steps depends on the predictions."""
+    return [name for name in decoders if decoder_rows.is_adaptive(TABLES.decoders[name])]
 
 
 def decoder_row(wildcards):
@@ -93,10 +92,15 @@ def measured_span(wildcards):
     return get_language(language_name(wildcards.dataset)).length if of_language(wildcards.dataset) else CURVE["span"]
 
 
-def shows_other_states(wildcards):
-    """Whether a decoder showed the model other states than those that follow from when each token took its place."""
-    row = TABLES.decoders.get(wildcards.decoder, {})
-    return row.get("order") == "remdm" or bool(row.get("soft_mask"))
+def needs_recomputing(wildcards):
+    """Whether log-probabilities at reveal are worked out anew; the reference answers have none."""
+    row = decoder_row(wildcards)
+    return row is not None and decoder_rows.needs_recomputing(row)
+
+
+def forbidden(wildcards):
+    """Tokens that a decoder never draws, by name."""
+    return (decoder_row(wildcards) or {}).get("forbid", [])
 
 
 def judged_files(wildcards):

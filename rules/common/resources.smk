@@ -16,7 +16,7 @@ def gpus_used():
     """Whether jobs with a model may ask for a GPU: where the configuration says so, there is one, or jobs go to a
     cluster: what its nodes have cannot be seen from here."""
     if config["device"] == "auto":
-        return on_cluster() or shutil.which("nvidia-smi") is not None
+        return on_cluster() or has_gpu()
     return config["device"].startswith("cuda")
 
 

@@ -1,89 +1,75 @@
-"""The chosen rows, checked before anything runs, and the figures they ask for; how rules are handed to Snakemake."""
+"""The chosen rows and the figures they ask for; how rules are handed to Snakemake."""
 
 import inspect
 import json
+import shlex
 import shutil
 import sys
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+# Snakemake puts this path into the command of every script as it stands; `.venv` may lie in a folder with a space.
+sys.executable = shlex.quote(sys.executable)
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from discreteness.checked import once
-from discreteness.cluster import check_none_left
-from discreteness.dates import check_dates, content
+from discreteness.checkpoint_folder import is_used
+from discreteness.datasets import WITHOUT_PROMPT
+from discreteness.dates import content
+from discreteness.decoding import rows as decoder_rows
+from discreteness.denoisers import family_of
 from discreteness.errors import InputError
-from discreteness.io import check_writable
+from discreteness.io import check_link, check_writable
 from discreteness.languages import get_language
-from discreteness.settings import load_settings, schema, typed
+from discreteness.settings import load_settings, read_yaml, schema, typed
 from discreteness.sources import fingerprint
-from discreteness.workload import passes, prompts_per_job, size_gb
-
-config.update(typed(config, schema("config")))
-DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
+from discreteness.workload import has_gpu, kept_shard_size, prompts_per_job, size_gb
 
 
-def check_all_decoders():
-    """Every decoder's row against the steps and spans it is asked for; imports torch, which takes seconds."""
-    from discreteness.decoding.tables import check_decoders
+@contextmanager
+def one_line():
+    """End the command with status 1 and one line, the last it prints, for what the user can put right."""
+    try:
+        yield
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
 
-    check_decoders(TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets)
 
-
-try:
+with one_line():
     if workflow.is_main_process:
         check_writable(".snakemake")
+        for path in workflow.configfiles:
+            read_yaml(path)  # Snakemake has read it already, and takes the last of a key that is there twice
+    config.update(typed(config, schema("config")))
     TABLES = load_settings(config)
-    if workflow.is_main_process and TABLES.decoders:  # the jobs need not check again, nor does the next run of the same
-        once(
-            Path(".snakemake/decoders_checked"),
-            [TABLES.decoders, DECODE, LANGUAGE, TABLES.datasets, fingerprint("decode.py")],
-            check_all_decoders,
-        )
-except InputError as error:
-    raise WorkflowError(str(error))
 
+# Where jobs run is no parameter of theirs, as it moves no number: they find it in the configuration, like `device`.
+config["gpus"] = {name: row["gpus"] for name, row in TABLES.models.items() if "gpus" in row}
+
+DECODE, CURVE, LANGUAGE = config["decode"], config["curve"], config["language"]
 MODEL_ROWS, DATASET_ROWS = TABLES.models, TABLES.datasets
 MODELS = config["models"]
 DATASETS = config["datasets"]
 PROBE = config["probe"]
 # Models whose answers can be decoded from masks
-MASKED_MODELS = [name for name in MODELS if MODEL_ROWS[name]["family"] not in ("autoregressive", "diffusion_gemma")]
-DECODERS_AND_REFERENCE = [*DECODE["decoders"], "reference"]
+MASKED_MODELS = [name for name in MODELS if family_of(MODEL_ROWS[name]).masks]
+DECODERS_AND_REFERENCE = [*DECODE["decoders"], decoder_rows.REFERENCE]
 # What an information curve is measured of, the language apart
 MEASURED = [
     (model, dataset)
     for model in MASKED_MODELS
     for dataset in DATASETS
-    if CURVE["prompts"] and DATASET_ROWS[dataset]["kind"] not in ("grammar", "toy")
+    if CURVE["prompts"] and DATASET_ROWS[dataset]["kind"] not in WITHOUT_PROMPT
 ]
 # What of a model's row decides how it is loaded
-LOADING = ("family", "dtype", "context_length", "mask_id", "gpus", "canvases", "self_conditioning", "language")
-
-
-if workflow.is_main_process:
-    own = [row["path"] for row in TABLES.datasets.values() if "path" in row]
-    own += [path for row in TABLES.models.values() if "path" in row for path in Path(row["path"]).glob("*.*")]
-    made = [path for path in Path("results").rglob("*") if "logs" not in path.parts]
-    try:
-        check_dates([*own, *made])
-    except InputError as error:
-        raise WorkflowError(str(error))
-
-
-onstart:
-    try:
-        check_writable("results")
-        if workflow.non_local_exec and default_resource("gpu_partition"):
-            check_none_left(Path.cwd())
-    except InputError as error:
-        raise WorkflowError(str(error))
+LOADING = ("family", "dtype", "context_length", "mask_id", "canvases", "self_conditioning", "language")
 
 
 wildcard_constraints:
     model="|".join(MODEL_ROWS),
     dataset="|".join(DATASET_ROWS),
-    decoder="|".join([*TABLES.decoders, "reference"]),
+    decoder="|".join([*TABLES.decoders, decoder_rows.REFERENCE]),
     shard=r"\d+",
 
 

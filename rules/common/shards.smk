@@ -8,36 +8,52 @@ def prompts_of(work, dataset):
     return {"probe": PROBE, "information_curve": CURVE}.get(work, DECODE)["prompts"]
 
 
+# What a rule's shards are put together to
+RESULT = {
+    "probe": "results/probe/{model}/{dataset}.positions.parquet",
+    "information_curve": "results/curves/{model}/{dataset}.parquet",
+    "decode": "results/decodings/{model}/{dataset}/{decoder}.parquet",
+    "rescore": "results/coherence/{model}/{dataset}/{decoder}.rescored.parquet",
+    "judge": "results/coherence/{model}/{dataset}/{decoder}.judged.parquet",
+}
+
+
 @cache
-def shards(work, model, dataset):
+def shard_size(work, of, result, dataset):
+    """Prompts of one shard of a job with model `of`: as many as before where the result is there, at most all.
+
+    How many suit the model is a guess from its size, which moves no number: a better guess reruns nothing.
+    """
+    prompts = prompts_of(work, dataset)
+    return min(prompts, kept_shard_size(result, prompts) or prompts_per_job(work, config, MODEL_ROWS[of]))
+
+
+def size_of(work, of, wildcards):
+    """Prompts of one shard of a job; `of` is the model it holds, where that is not its wildcard's."""
+    names = {name: value for name, value in wildcards.items() if name != "shard"}
+    return shard_size(work, of or wildcards.model, RESULT[work].format(**names), wildcards.dataset)
+
+
+def shards(work, of, wildcards):
     """Numbers of the jobs that share a rule's prompts; a data set with fewer prompts leaves the last ones empty."""
-    return range(-(-prompts_of(work, dataset) // shard_size(work, model)))
-
-
-@cache
-def shard_size(work, model):
-    """Prompts of one shard; asked once, as it may look at the model's files."""
-    return prompts_per_job(work, config, MODEL_ROWS[model])
+    return range(-(-prompts_of(work, wildcards.dataset) // size_of(work, of, wildcards)))
 
 
 def shard(work, of=None):
     """What a shard takes: its number, and the prompts of each."""
-    return lambda wildcards: {
-        "number": int(wildcards.shard),
-        "size": shard_size(work, of or wildcards.model),
-    }
+    return lambda wildcards: {"number": int(wildcards.shard), "size": size_of(work, of, wildcards)}
 
 
 def probed(pattern):
     """The shards' files of a probe."""
-    return lambda wildcards: expand(pattern, shard=shards("probe", wildcards.model, wildcards.dataset), **wildcards)
+    return lambda wildcards: expand(pattern, shard=shards("probe", None, wildcards), **wildcards)
 
 
 def parts(work, pattern, of=None):
     """The shards' files that a rule's output is put together from; none where one job does it all."""
 
     def files(wildcards):
-        numbers = shards(work, of or wildcards.model, wildcards.dataset)
+        numbers = shards(work, of, wildcards)
         return expand(pattern, shard=numbers, **wildcards) if len(numbers) > 1 else []
 
     return files

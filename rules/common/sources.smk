@@ -27,7 +27,7 @@ def checkpoint_files(wildcards):
     if "language" in row:
         return []
     if "path" in row:
-        return [f"{source}/config.json", *sorted(path.as_posix() for path in Path(source).glob("*.safetensors"))]
+        return [path.as_posix() for path in sorted(Path(source).iterdir()) if is_used(path.name)]
     return f"{source}/downloaded.json" if "repo" in row else f"{source}/training.json"
 
 
@@ -60,4 +60,6 @@ def dataset_content(wildcards):
 def dataset_row(wildcards):
     """What a data set is built from: its row with the path that holds its file, without what is only read later."""
     row = {**DATASET_ROWS[wildcards.dataset], "path": dataset_path(wildcards)}
+    if row["path"]:
+        row["empty_prompts"] = config["empty_prompts"]
     return {key: value for key, value in row.items() if key not in ("example", "licence")}

@@ -3,20 +3,17 @@
 import numpy as np
 import pandas as pd
 
-from discreteness.statistics import bootstrap_mean, jackknife_interval
+from discreteness.columns import POSITIONS
+from discreteness.statistics import FEWEST, bootstrap_mean, jackknife_interval
 from discreteness.token_classes import CLASSES
+
+ROUNDING = 1e-6  # nats of prompt information that float32 sums make out of nothing
 
 # statistic, variant -> column of the positions table
 MEANS = {
-    ("entropy", "all"): "entropy",
-    ("entropy", "without_eos"): "entropy_without_eos",
-    ("top1_probability", "all"): "top1_probability",
-    ("top1_probability", "without_eos"): "top1_probability_without_eos",
-    ("eos_probability", "all"): "eos_probability",
-    ("kl_unigram", "all"): "kl_unigram",
-    ("kl_unigram", "without_eos"): "kl_unigram_without_eos",
-    ("js_next", ""): "js_next",
-    ("js_far", ""): "js_far",
+    (name.removesuffix(f"_{column.variant}"), column.variant): name
+    for name, column in POSITIONS.items()
+    if column.variant is not None
 }
 CLASS_COLUMNS = {"all": "top1_class", "without_eos": "top1_class_without_eos"}
 
@@ -28,6 +25,7 @@ def aggregate(positions: pd.DataFrame, information: pd.DataFrame, seed: int) -> 
 
     positions, information: the tables of a probe. value, low, high: mean and 95 % interval; a bootstrap over prompts,
     for prompt information a delete-one-group jackknife. `collapse_point` has a value in tokens and no interval.
+    Smallest numbers of prompts: 1 for a mean, FEWEST for its interval; for prompt information see `_information_rows`.
     """
     order = positions["prompt_id"].drop_duplicates()
 
@@ -68,10 +66,17 @@ def _rows(statistic: str, variant: str, token_class: str, value, low, high) -> p
 
 
 def _information_rows(information: pd.DataFrame) -> list[pd.DataFrame]:
-    """Prompt information with its jackknife interval, and the point where it has collapsed."""
+    """Prompt information with its jackknife interval, and the point where it has collapsed.
+
+    A single prompt is told from no other: its information is 0 by construction and means nothing, NaN here. The value
+    therefore needs FEWEST prompts, and the interval two groups and as many prompts with each group left out.
+    """
     table = information.pivot(index="left_out", columns="position", values="prompt_information")
+    prompts = information.groupby("left_out")["prompts"].first()
     full, left_out = table.loc[-1].to_numpy(), table.drop(index=-1).to_numpy()
-    low, high = jackknife_interval(full, left_out)
+    if prompts[-1] < FEWEST:
+        full = np.full_like(full, np.nan)
+    low, high = jackknife_interval(full, left_out if prompts.min() >= FEWEST else left_out[:0])
     place = collapse_point(full)
     # Where a curve crosses a threshold is no smooth function of the prompts, so the jackknife has no interval for it.
     point = _rows("collapse_point", "", "", np.array([np.nan if place is None else place]), np.nan, np.nan)
@@ -80,8 +85,13 @@ def _information_rows(information: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def collapse_point(information, share: float = 0.1) -> int | None:
-    """First position from which `information` (one value a position) stays below `share` of its maximum, or None."""
+    """First position from which `information` (one value a position) stays below `share` of its maximum, or None.
+
+    None too where there is no information that could collapse: NaN, or nothing above ROUNDING.
+    """
     values = list(information)
+    if not max(values) > ROUNDING:
+        return None
     limit = share * max(values)
     point = None
     for position in reversed(range(len(values))):

@@ -6,10 +6,15 @@ import pyarrow as pa
 
 
 class Column(NamedTuple):
-    """Type and one-line meaning of a column."""
+    """Type and one-line meaning of a column.
+
+    variant: of a number by position whose mean over prompts is a statistic (`collapse.MEANS`): `all` tokens,
+    `without_eos`, or neither ("").
+    """
 
     type: pa.DataType
     comment: str
+    variant: str | None = None
 
 
 def _text(comment: str) -> Column:
@@ -32,20 +37,18 @@ def _real(comment: str) -> Column:
     return Column(pa.float32(), comment)
 
 
-COLUMNS: dict[str, Column] = {
-    # prompts
-    "prompt_id": _text("data set name and row number; the key of every random draw"),
-    "row": _whole("row number in the source"),
-    "prompt": _text("what the user asks"),
-    "answer": _text("the reference answer"),
-    "source": _text("where the row was taken from"),
-    # probe: positions
+def _mean(comment: str, variant: str = "all") -> Column:
+    return Column(pa.float32(), comment, variant)
+
+
+# probe: positions; `probing` computes them, and the table has them in this order
+POSITIONS: dict[str, Column] = {
     "position": _whole("distance from the prompt's end, in tokens; the first mask is 0"),
-    "entropy": _real("entropy of the predicted distribution, nats"),
-    "entropy_without_eos": _real("the same after removing special tokens and renormalising, nats"),
-    "top1_probability": _real("probability of the most probable token"),
-    "top1_probability_without_eos": _real("the same after removing special tokens and renormalising"),
-    "eos_probability": _real("total probability of the tokens that end or pad an answer"),
+    "entropy": _mean("entropy of the predicted distribution, nats"),
+    "entropy_without_eos": _mean("the same after removing special tokens and renormalising, nats", "without_eos"),
+    "top1_probability": _mean("probability of the most probable token"),
+    "top1_probability_without_eos": _mean("the same after removing special tokens and renormalising", "without_eos"),
+    "eos_probability": _mean("total probability of the tokens that end or pad an answer"),
     "top1_token_id": _whole("most probable token"),
     "top1_class": _text("class of the most probable token"),
     "top1_class_without_eos": _text("class of the most probable token that is not special"),
@@ -53,10 +56,22 @@ COLUMNS: dict[str, Column] = {
     "answer_token": _text("that token's text"),
     "answer_logprob": _real("log-probability of that token, nats"),
     "positional_logprob": _real("its log-probability under the positional unigram of the other answers, nats"),
-    "kl_unigram": _real("KL from the unigram distribution of the reference answers with padding, nats"),
-    "kl_unigram_without_eos": _real("KL from their unigram without special tokens, both renormalised, nats"),
-    "js_next": _real("Jensen-Shannon divergence from the next position's distribution, nats; NaN at the last"),
-    "js_far": _real("the same from the position half a span farther on, nats; NaN where there is none"),
+    "kl_unigram": _mean("KL from the unigram distribution of the reference answers with padding, nats"),
+    "kl_unigram_without_eos": _mean(
+        "KL from their unigram without special tokens, both renormalised, nats", "without_eos"
+    ),
+    "js_next": _mean("Jensen-Shannon divergence from the next position's distribution, nats; NaN at the last", ""),
+    "js_far": _mean("the same from the position half a span farther on, nats; NaN where there is none", ""),
+}
+
+COLUMNS: dict[str, Column] = {
+    # prompts
+    "prompt_id": _text("data set name and row number; the key of every random draw"),
+    "row": _whole("row number in the source"),
+    "prompt": _text("what the user asks"),
+    "answer": _text("the reference answer"),
+    "source": _text("where the row was taken from"),
+    **POSITIONS,
     # probe: tokens
     "rank": _whole("1 is the most probable token"),
     "token_id": _whole("id in the model's vocabulary"),

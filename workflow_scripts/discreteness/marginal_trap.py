@@ -17,7 +17,35 @@ from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.errors import InputError
 from discreteness.languages import Language, information_curve, refined
 from discreteness.randomness import key
+from discreteness.statistics import mean_interval
 from discreteness.step_sizes import equal_sizes
+
+
+def check_model(denoiser, language: Language, where: str) -> None:
+    """Raise InputError, one line that begins with `where`, for a model that cannot fill in the language's sentences.
+
+    It needs masks, of which several are filled in at the same time (an autoregressive model has none, and without a
+    start token says nothing of a sentence's first word), a token for the end and for each word of the language, and
+    room for a sentence behind the empty prompt.
+    """
+    if denoiser.corruption != "mask":
+        raise InputError(
+            f"{where}: its corruption is {denoiser.corruption!r} (expected 'mask', a model that fills in masks: "
+            f"strings of language {language.name} are drawn several words at a time)"
+        )
+    meaning = language.translate(denoiser, np.arange(denoiser.vocab_size))
+    missing = [word for id_, word in enumerate([*language.words, "<eos>"]) if id_ not in meaning]
+    if missing:
+        raise InputError(
+            f"{where}: its vocabulary has no token for {len(missing)} of the {language.eos_id + 1} words of language "
+            f"{language.name} ({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''})"
+        )
+    length = len(denoiser.encode_prompt("")) + language.length
+    if length > denoiser.context_length:
+        raise InputError(
+            f"{where}: its context of {denoiser.context_length} tokens has no room for the empty prompt and a sentence "
+            f"of language {language.name}, {length} tokens"
+        )
 
 
 def decoding_distribution(denoiser, length: int, step_sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
@@ -170,6 +198,7 @@ def price_table(denoiser, language: Language, steps: Sequence[int], sentences: i
     expected_kl: averaged over orders, from the information curve: exact for the oracle, else with the model's learning
     error, estimated from `sentences` contexts for each number of visible tokens. sampled_kl: the same from sampled
     sentences and orders, 95 % interval. own_kl: of the sampler itself, for the oracle and few steps (`own_kl`).
+    Smallest number of sentences: 1, and 2 for the interval.
     """
     curve = information_curve(language)
     oracle = isinstance(denoiser, OracleDenoiser)
@@ -181,8 +210,7 @@ def price_table(denoiser, language: Language, steps: Sequence[int], sentences: i
         exact = float(np.dot(sizes, f[starts]) - curve.sum())
         rows.append((count, "expected_kl", exact, np.nan, np.nan, 0 if oracle else sentences))
         prices = sampled_price(denoiser, language, sizes, sentences, seed)
-        error = 1.96 * prices.std(ddof=1) / len(prices) ** 0.5
-        rows.append((count, "sampled_kl", prices.mean(), prices.mean() - error, prices.mean() + error, sentences))
+        rows.append((count, "sampled_kl", *mean_interval(prices), sentences))
         if oracle and not np.isnan(own := own_kl(language, sizes)):
             rows.append((count, "own_kl", own, np.nan, np.nan, 0))
     return pd.DataFrame(rows, columns=["steps", "statistic", "value", "low", "high", "samples"])

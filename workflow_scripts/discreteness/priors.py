@@ -27,8 +27,11 @@ def positional_logprobs(padded: np.ndarray, vocab_size: int) -> np.ndarray:
     q_i(x) = (c_i(x) + a u(x)) / (n − 1 + a) with c_i the count of x at position i in the other answers and u the
     add-one smoothed unigram of all positions. The strength a is the power of two that makes the answers most
     probable, so that the baseline that usable information is measured against is as good as it can be.
+    Smallest n: 2; a single answer has no others, and its values are NaN.
     """
     n, span = padded.shape
+    if n < 2:
+        return np.full((n, span), np.nan)
     overall = unigram(padded, vocab_size)[padded]  # (n, span)
     counts = np.empty((n, span))
     for i in range(span):

@@ -4,7 +4,7 @@ The experiment of arXiv 2512.22630, with what it takes to measure how prediction
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -13,20 +13,16 @@ from tqdm import tqdm
 
 from discreteness import information, priors, token_classes
 from discreteness.batching import batches, run_halving
+from discreteness.columns import POSITIONS
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
+from discreteness.prompts import fit_prompts
 from discreteness.randomness import key
 from discreteness.states import blank
 
 GROUPS = 10  # prompt groups of the jackknife
 
-POSITION_COLUMNS = [
-    *("prompt_id", "position", "entropy", "entropy_without_eos"),
-    *("top1_probability", "top1_probability_without_eos", "eos_probability"),
-    *("top1_token_id", "top1_class", "top1_class_without_eos"),
-    *("answer_token_id", "answer_token", "answer_logprob", "positional_logprob"),
-    *("kl_unigram", "kl_unigram_without_eos", "js_next", "js_far"),
-]
+POSITION_COLUMNS = ["prompt_id", *POSITIONS]
 TOKEN_COLUMNS = ["prompt_id", "position", "rank", "token_id", "token", "probability", "token_class"]
 
 
@@ -80,7 +76,10 @@ class Sums:
 
 @dataclass
 class Task:
-    """What a probe needs besides the model: encoded prompts with their keys, answers and priors."""
+    """What a probe needs besides the model: encoded prompts with their keys, answers and priors.
+
+    skipped: names of the prompts that do not fit the model's context and are left out.
+    """
 
     prompt_ids: list[str]
     prompts: list[list[int]]
@@ -89,24 +88,27 @@ class Task:
     log_unigram: torch.Tensor  # (V,) with padding
     log_unigram_without_eos: torch.Tensor  # (V,) without special tokens
     seed: int  # of random canvases
+    skipped: list[str] = field(default_factory=list)
 
 
-def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, top_k: int, seed: int) -> Task:
+def prepare(
+    denoiser: Denoiser,
+    rows: pd.DataFrame,
+    chosen: pd.DataFrame,
+    span: int,
+    top_k: int,
+    seed: int,
+    long_prompts: str = "refuse",
+) -> Task:
     """Encode the chosen prompts; take the priors from the answers of all `rows`, whatever is chosen or sharded.
 
-    Raises InputError for a prompt that does not fit the model's context together with the span, and for a `top_k`
-    larger than the vocabulary.
+    long_prompts: what becomes of a prompt that does not fit the model's context together with the span (see
+    `fit_prompts`). Raises InputError for one where that is `refuse`, and for a `top_k` larger than the vocabulary.
     """
     if top_k > denoiser.vocab_size:
         raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
-    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
-    length = denoiser.canvas_length or span
-    for prompt_id, prompt in zip(chosen["prompt_id"], prompts, strict=True):
-        if len(prompt) + length > denoiser.context_length:
-            raise InputError(
-                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {length} exceed the model's context of "
-                f"{denoiser.context_length} tokens"
-            )
+    every = list(chosen["prompt_id"])
+    chosen, prompts = fit_prompts(denoiser, chosen, denoiser.canvas_length or span, long_prompts)
     answers = [denoiser.encode_answer(answer) for answer in rows["answer"]]
     padded = priors.pad_answers(answers, span, denoiser.eos_ids[0])
     positional = priors.positional_logprobs(padded, denoiser.vocab_size)
@@ -123,6 +125,7 @@ def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: 
         log_unigram=unigram,
         log_unigram_without_eos=information.renormalise_without(bare, special_mask(denoiser)),
         seed=seed,
+        skipped=sorted(set(every) - set(chosen["prompt_id"])),
     )
 
 

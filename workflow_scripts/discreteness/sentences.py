@@ -5,7 +5,7 @@ import pandas as pd
 
 from discreteness.datasets.grammar import violations
 from discreteness.languages import Language
-from discreteness.statistics import wilson
+from discreteness.statistics import FEWEST, wilson
 
 
 def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
@@ -13,7 +13,8 @@ def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
 
     answers: of `decode`, texts of the language's words. Columns temperature, steps, statistic, value, low, high,
     samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
-    `distinct`, different strings / strings.
+    `distinct`, different strings / strings. Smallest numbers of strings: 1 for the shares, FEWEST for `distinct`, as
+    one string is always different; NaN below.
     """
     rows = []
     for (temperature, steps), part in answers.groupby(["temperature", "steps"]):
@@ -24,6 +25,6 @@ def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
             wrong.update({f"invalid_{kind}": bad for kind, bad in violations(strings).items()})
         for statistic, bad in wrong.items():
             rows.append((temperature, steps, statistic, *wilson(int(bad.sum()), n), n))
-        distinct = len(np.unique(strings, axis=0)) / n
+        distinct = len(np.unique(strings, axis=0)) / n if n >= FEWEST else np.nan
         rows.append((temperature, steps, "distinct", distinct, np.nan, np.nan, n))
     return pd.DataFrame(rows, columns=["temperature", "steps", "statistic", "value", "low", "high", "samples"])

@@ -4,8 +4,14 @@ Only the configuration and the model's row decide, never the machine: the same r
 everywhere. Expected times are rough (a factor of three); they size jobs, results do not depend on them.
 """
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from discreteness.checkpoint_folder import is_weight_file
+from discreteness.denoisers import family_of, setting
+from discreteness.io import write_json
 
 PROMPT = 128  # tokens assumed of a prompt
 SPEED = {"cpu": 2e10, "gpu": 5e13}  # floating-point operations a second: one core; a data-centre card in bfloat16
@@ -18,7 +24,12 @@ def size_gb(row: Mapping) -> float:
     if "size_gb" in row:
         return row["size_gb"]
     files = list(Path(row["path"]).glob("*.safetensors")) if "path" in row else []
-    return sum(path.stat().st_size for path in files) / 1e9 or SMALL
+    return sum(path.stat().st_size for path in files if is_weight_file(path.name)) / 1e9 or SMALL
+
+
+def has_gpu() -> bool:
+    """Whether this machine seems to have a GPU; asked without PyTorch, whose import takes seconds."""
+    return shutil.which("nvidia-smi") is not None or Path("/dev/kfd").exists()
 
 
 def tokens_per_second(row: Mapping, device: str) -> float:
@@ -52,5 +63,30 @@ def prompts_per_job(work: str, config: Mapping, row: Mapping) -> int:
     if config["shard_size"] != "auto":
         return config["shard_size"]
     sequences, span = passes(work, config)
-    tokens = sequences * (PROMPT + span) * (row.get("canvases", 8) if row["family"] == "diffusion_gemma" else 1)
+    canvases = setting(row, "canvases") if "canvases" in family_of(row).settings else 1
+    tokens = sequences * (PROMPT + span) * canvases
     return max(1, int(60 * config["job_minutes"] * tokens_per_second(row, config["device"]) / tokens))
+
+
+def _shards_record(result: str | Path) -> Path:
+    return Path(result).with_suffix(".shards.json")
+
+
+def record_shards(result: str | Path, shard: Mapping[str, int] | None, prompts: int) -> None:
+    """Note beside a result how its prompts are shared out: to `shard["size"]` a job, or all to one where it is None."""
+    record = {"size": shard["size"] if shard else prompts, "prompts": prompts}
+    path = _shards_record(result)
+    if not path.is_file() or json.loads(path.read_text()) != record:
+        write_json(record, path)
+
+
+def kept_shard_size(result: str | Path, prompts: int) -> int | None:
+    """Prompts of each of the jobs that made a result of `prompts` prompts; None where it is not there or not known."""
+    path = _shards_record(result)
+    if not (Path(result).is_file() and path.is_file()):
+        return None
+    try:
+        record = json.loads(path.read_text())
+    except ValueError:
+        return None
+    return record["size"] if record["prompts"] == prompts else None

@@ -11,6 +11,9 @@ from discreteness.statistics import bootstrap_mean
 
 TEXT = ("adjacent_duplicates", "seq_rep_4", "distinct_2", "unseen_bigrams")
 ESTIMATE = ("value", "low", "high")
+JUDGED = ("perplexity", "judge_entropy")
+# Perplexity of the reference answers from which a judge has nothing to do with the text
+JUDGE_BOUND = 1000.0
 COLUMNS = [
     *("decoder", "temperature", "steps", "statistic", *ESTIMATE),
     *("reference", "reference_low", "reference_high", "difference", "difference_low", "difference_high", "answers"),
@@ -28,9 +31,10 @@ def incoherence(
     decoders: name -> its answers, rescored tokens and judged answers (None without a judge); `reference` is among them:
     its values are the columns reference… seen: word bigrams of the training text where it is known.
     adaptive: decoders with a number of steps of their own; `steps` is then the mean number of forward passes, rounded.
-    Text statistics are of words, averaged over a prompt's answers and then over prompts; low and high are 95 %
-    bootstrap intervals over prompts; difference is paired by prompt. Empty answers count in `empty` only, answers that
-    still hold a mask in `unfinished`.
+    Text statistics are of words, averaged over a prompt's answers and then over prompts; difference is paired by
+    prompt. low and high are 95 % bootstrap intervals over prompts, NaN where fewer than `statistics.FEWEST` prompts
+    have a value, however many answers each has. Empty answers count in `empty` only, answers that still hold a mask in
+    `unfinished`.
     """
     rows = []
     found = {name: _by_variant(*tables, seen, seed) for name, tables in decoders.items()}
@@ -62,8 +66,7 @@ def _difference(one: pd.Series | None, other: pd.Series | None, seed: int) -> di
     if one is None or other is None:
         return dict.fromkeys(names, np.nan)
     paired = (one - other).dropna()
-    values = bootstrap_mean(paired.to_numpy(), seed) if len(paired) else (np.nan,) * 3
-    return dict(zip(names, map(float, values), strict=True))
+    return dict(zip(names, map(float, bootstrap_mean(paired.to_numpy(), seed)), strict=True))
 
 
 def _by_variant(answers, rescored, judged, seen, seed) -> list[tuple[tuple, dict]]:
@@ -95,10 +98,11 @@ def _statistics(answers, rescored, judged, seen, seed) -> dict[str, tuple]:
         "unfinished": (*_mean(answers, unfinished.astype(float), seed), n),
     }
     kept = answers[~empty]
-    texts = pd.DataFrame([text_statistics(words(text), seen=seen) for text in kept["text"]], index=kept.index)
-    for name in TEXT:
-        if name in texts:
-            found[name] = (*_mean(kept, texts[name], seed), int(texts[name].notna().sum()))
+    names = [name for name in TEXT if seen is not None or name != "unseen_bigrams"]
+    of_texts = [text_statistics(words(text), seen=seen) for text in kept["text"]]
+    texts = pd.DataFrame(of_texts, index=kept.index, columns=names, dtype=float)  # columns even of no text at all
+    for name in names:
+        found[name] = (*_mean(kept, texts[name], seed), int(texts[name].notna().sum()))
     if judged is not None:
         pooled = perplexity(judged, judged["prompt_id"], seed)
         judgeable = judged[judged["judge_tokens"] > 0]
@@ -114,6 +118,16 @@ def _estimate(pooled: Mapping[str, float]) -> tuple[float, float, float]:
 def _mean(answers: pd.DataFrame, values: pd.Series, seed: int) -> tuple[tuple[float, float, float], pd.Series]:
     """Mean over prompts of their answers' mean with its interval, and the prompts' own values."""
     by_prompt = values.groupby(answers["prompt_id"]).mean().dropna()
-    if not len(by_prompt):
-        return (np.nan,) * 3, by_prompt
     return tuple(map(float, bootstrap_mean(by_prompt.to_numpy(), seed))), by_prompt
+
+
+def with_judge(table: pd.DataFrame, judge: str | None) -> pd.DataFrame:
+    """The table with who judged: `judge`, its row's name, and `judge_fits`, at the statistics that are the judge's.
+
+    judge_fits: `yes` where the judge gives a model's reference answers a perplexity of at most JUDGE_BOUND, else `no`:
+    a judge of other text, or of another language, says nothing about the answers either. Elsewhere both are empty.
+    """
+    judged = table["statistic"].isin(JUDGED)
+    perplexity = table[table["statistic"] == "perplexity"].groupby("model")["reference"].max()
+    fits = np.where(table["model"].map(perplexity) <= JUDGE_BOUND, "yes", "no")
+    return table.assign(judge=np.where(judged, judge or "", ""), judge_fits=np.where(judged, fits, ""))

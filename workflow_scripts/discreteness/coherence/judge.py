@@ -14,7 +14,7 @@ JUDGE_COLUMNS = ["judge_tokens", "judge_nll", "perplexity", "judge_entropy"]
 
 
 def generative_perplexity(
-    judge: Denoiser, prompts: Sequence[str], texts: Sequence[str], batch_tokens: int
+    judge: Denoiser, prompts: Sequence[str], texts: Sequence[str], batch_tokens: int, long_prompts: str = "refuse"
 ) -> pd.DataFrame:
     """Perplexity of each answer's text behind its prompt's text, both in the judge's own tokens.
 
@@ -23,7 +23,8 @@ def generative_perplexity(
     judge token) and judge_entropy (of the answer's judge tokens, nats): a low perplexity with a low entropy is
     repetition, not quality, so neither is to be shown without the other.
     An answer of nothing but white space has 0 tokens and NaN perplexity: count those apart. Behind a prompt without
-    tokens, the answer's first token has no prefix and is not judged.
+    tokens, the answer's first token has no prefix and is not judged. long_prompts: what becomes of a prompt that does
+    not fit the judge's context together with the answer (see `fit_prompts`); a skipped one has 0 tokens.
     Raises InputError before any forward pass for another kind of model and for texts longer than its context.
     """
     if judge.corruption != "causal":
@@ -32,7 +33,12 @@ def generative_perplexity(
     for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         before = judge.encode_prompt(prompt)
         answer = np.array(judge.encode_answer(text) if text.strip() else [], dtype=np.int64)
-        if len(before) + len(answer) > judge.context_length:
+        room = judge.context_length - len(answer)
+        if len(before) > room and long_prompts == "skip":
+            continue
+        if len(before) > room and long_prompts == "truncate" and room > 0:
+            before = before[-room:]
+        if len(before) > room:
             raise InputError(
                 f"judge: answer {index} and its prompt have {len(before) + len(answer)} of the judge's tokens, more "
                 f"than its context of {judge.context_length}"

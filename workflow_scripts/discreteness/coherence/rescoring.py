@@ -32,9 +32,12 @@ class State:
     queries: np.ndarray  # positions in the answer whose tokens are scored
 
 
-def score(denoiser: Denoiser, states: list[State], batch_tokens: int, unit: str) -> list[np.ndarray]:
+def score(
+    denoiser: Denoiser, states: list[State], batch_tokens: int, unit: str, forbidden: Sequence[int] = ()
+) -> list[np.ndarray]:
     """Log-probability of each state's queried tokens, nats, float64, in the order of the states.
 
+    forbidden: ids that are no answer; the model's distribution is that of the others.
     Batches of similar length hold at most `batch_tokens` tokens (at least one state). Raises InputError naming the
     prompts of a batch with non-finite logits.
     """
@@ -42,13 +45,13 @@ def score(denoiser: Denoiser, states: list[State], batch_tokens: int, unit: str)
     lengths = [len(state.prompt) + len(state.token_ids) for state in states]
     with tqdm(total=len(states), desc=unit, unit="state", mininterval=1) as bar:
         for batch in batches(lengths, batch_tokens):
-            for index, logprobs in zip(batch, _score(denoiser, [states[i] for i in batch]), strict=True):
+            for index, logprobs in zip(batch, _score(denoiser, [states[i] for i in batch], forbidden), strict=True):
                 found[index] = logprobs
             bar.update(len(batch))
     return found
 
 
-def _score(denoiser: Denoiser, states: list[State]) -> list[np.ndarray]:
+def _score(denoiser: Denoiser, states: list[State], forbidden: Sequence[int]) -> list[np.ndarray]:
     lengths = torch.tensor([len(state.prompt) + len(state.token_ids) for state in states])
     width = int(lengths.max())
     ids = torch.full((len(states), width), denoiser.eos_ids[0])  # (B, L), padded on the right
@@ -69,6 +72,9 @@ def _score(denoiser: Denoiser, states: list[State]) -> list[np.ndarray]:
     except FloatingPointError as error:
         names = ", ".join(dict.fromkeys(state.prompt_id for state in states))
         raise InputError(f"model: {error}, rows being answers to prompts {names}") from None
+    if len(forbidden):
+        excluded = torch.tensor(list(forbidden), device=log_p.device)
+        log_p = log_p.index_fill(-1, excluded, -torch.inf).log_softmax(-1)
     target = torch.cat(targets).to(log_p.device)
     logprobs = log_p.gather(-1, target[:, None])[:, 0].double().cpu().numpy()
     return np.split(logprobs, np.cumsum([len(state.queries) for state in states])[:-1])
@@ -84,6 +90,7 @@ def regret(
     seed: int = 0,
     whole_span: bool = False,
     recompute: bool = False,
+    forbidden: Sequence[int] = (),
 ) -> pd.DataFrame:
     """The tokens of every step, scored again given each other: `log p(x_i | c, x_V) − log p(x_i | c, x_V, x_{S∖i})`.
 
@@ -93,7 +100,8 @@ def regret(
     decodings: one row per answer (see the package). prompts: token ids of each prompt_id. log p(x_i | c, x_V) is the
     table's `logprob_at_reveal`, taken as given: nats, before any temperature. `recompute` scores it anew instead, one
     more forward pass per step; needed where the decoder showed the model another state than V (a policy that masks
-    tokens again or mixes embeddings), since V is then only what the final `revealed_at` says.
+    tokens again or mixes embeddings), since V is then only what the final `revealed_at` says, or another distribution
+    (guidance). forbidden: ids that were never drawn; both log-probabilities are those of the other tokens.
     whole_span: score also the tokens from the first end token on; by default only the answer's are. They are part of
     S and V either way, as they were when decoding.
 
@@ -139,12 +147,12 @@ def regret(
         return pd.DataFrame(columns=REGRET_COLUMNS)
     table = pd.concat(frames, ignore_index=True)
     at_reveal = table["logprob_at_reveal"].to_numpy(dtype=np.float64, copy=True)
-    for index, logprobs in zip(rows_before, score(denoiser, before, batch_tokens, "before"), strict=True):
+    for index, logprobs in zip(rows_before, score(denoiser, before, batch_tokens, "before", forbidden), strict=True):
         at_reveal[index] = logprobs
     given_step = at_reveal.copy()
     shared = table["step_size"].to_numpy() > 1
     if with_others:
-        given_step[shared] = np.concatenate(score(denoiser, with_others, batch_tokens, "regret"))
+        given_step[shared] = np.concatenate(score(denoiser, with_others, batch_tokens, "regret", forbidden))
     difference = np.where(shared, at_reveal - given_step, 0.0)
     return table.assign(logprob_at_reveal=at_reveal, logprob_given_step=given_step, regret=difference)[REGRET_COLUMNS]
 
@@ -192,10 +200,12 @@ def rescore(
     rescored: int,
     seed: int,
     recompute: bool,
+    forbidden: Sequence[int] = (),
 ) -> pd.DataFrame:
     """`regret` and `disowned` of a table of decodings at several numbers of steps and temperatures.
 
-    rescored: most tokens of an answer that each of the two scores. Answers that still hold a mask are left out.
+    rescored: most tokens of an answer that each of the two scores. recompute, forbidden: see `regret`. Answers that
+    still hold a mask are left out.
     Returns RESCORED_COLUMNS, a row for each token that at least one of the two scored.
     """
     whole = answers[np.array([denoiser.mask_id not in ids for ids in answers["token_ids"]], dtype=bool)]
@@ -203,7 +213,7 @@ def rescore(
     for (steps, temperature), part in whole.groupby(["steps", "temperature"], dropna=False, sort=False):
         place = ["prompt_id", "sample", "position"]
         sampling = {"max_queries": rescored, "seed": seed}
-        again = regret(denoiser, part, prompts, batch_tokens, recompute=recompute, **sampling)
+        again = regret(denoiser, part, prompts, batch_tokens, recompute=recompute, forbidden=forbidden, **sampling)
         alone = disowned(denoiser, part, prompts, batch_tokens, **sampling)
         again = again.rename(columns={"weight": "regret_weight"})
         alone = alone.rename(columns={"weight": "leave_one_out_weight"})

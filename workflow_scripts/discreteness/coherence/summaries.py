@@ -1,4 +1,8 @@
-"""From tokens and answers to the numbers of a table: means by step, differences from the references, examples."""
+"""From tokens and answers to the numbers of a table: means by step, differences from the references, examples.
+
+Intervals are bootstraps over prompts: NaN where fewer than `statistics.FEWEST` prompts have a value. Means have none
+where nothing counts.
+"""
 
 from collections.abc import Container, Hashable, Mapping, Sequence
 
@@ -72,8 +76,6 @@ def _pooled(table: pd.DataFrame, values: pd.Series, weights: pd.Series, seed: in
     """Weighted mean of all rows with its interval over prompts; NaN without rows."""
     by = table["prompt_id"]
     total, weight = ((values * weights).groupby(by).sum(), weights.groupby(by).sum())
-    if not len(total):
-        return {"value": np.nan, "low": np.nan, "high": np.nan, "prompts": 0}
     value, low, high = bootstrap_ratio(total.to_numpy(dtype=float), weight.to_numpy(dtype=float), seed)
     return {"value": float(value), "low": float(low), "high": float(high), "prompts": len(total)}
 
@@ -121,10 +123,7 @@ def summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for statistic, part in table.groupby("statistic", sort=False):
         by_prompt = part.dropna(subset="difference").groupby("prompt_id")[["answer", "reference", "difference"]].mean()
-        if len(by_prompt):
-            difference, low, high = bootstrap_mean(by_prompt["difference"].to_numpy(), seed)
-        else:
-            difference = low = high = np.nan
+        difference, low, high = bootstrap_mean(by_prompt["difference"].to_numpy(), seed)
         means = by_prompt["answer"].mean(), by_prompt["reference"].mean()
         rows.append((statistic, *means, float(difference), float(low), float(high), len(by_prompt)))
     columns = ["statistic", "answer", "reference", "difference", "low", "high", "prompts"]

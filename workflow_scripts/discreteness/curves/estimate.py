@@ -21,6 +21,7 @@ from discreteness import priors, token_classes
 from discreteness.batching import batches
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
+from discreteness.prompts import fit_prompts
 from discreteness.randomness import key
 
 LEVELS = 24  # strata of an answer longer than EXACT
@@ -54,15 +55,21 @@ class State:
     weight: int  # values of k that this state stands for
 
 
-def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, mode: str) -> References:
+def prepare(
+    denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: int, mode: str, long_prompts: str = "refuse"
+) -> References:
     """Encode the chosen prompts; the unigram comes from the answers of all `rows`, whatever is chosen or sharded.
 
     mode: `answer`, an answer's own tokens, cut at `span`; or `padded`, filled up to `span` with the end-of-sequence
     token, as a model generates it. The unigram counts what is measured: the padding in mode `padded` only.
-    Raises InputError for an unknown mode, an answer without tokens and a prompt that does not fit the context.
+    long_prompts: see `fit_prompts`; prompts are skipped or truncated so that `span` tokens fit, in every mode alike.
+    Raises InputError for an unknown mode, a model without masks, an answer without tokens and a prompt that does not
+    fit the context.
     """
     if mode not in MODES:
         raise InputError(f"curve: mode = {mode!r} is unknown (expected {' or '.join(MODES)})")
+    if denoiser.corruption != "mask":
+        raise InputError(f"model: its corruption is {denoiser.corruption!r}; a curve hides tokens behind masks")
     encoded = [np.asarray(denoiser.encode_answer(answer)[:span], dtype=np.int64) for answer in rows["answer"]]
     for prompt_id, answer in zip(rows["prompt_id"], encoded, strict=True):
         if not len(answer):
@@ -70,14 +77,9 @@ def prepare(denoiser: Denoiser, rows: pd.DataFrame, chosen: pd.DataFrame, span: 
     if mode == "padded":
         encoded = list(priors.pad_answers([answer.tolist() for answer in encoded], span, denoiser.eos_ids[0]))
     answer_of = dict(zip(rows["prompt_id"], encoded, strict=True))
+    lengths = [len(answer_of[prompt_id]) for prompt_id in chosen["prompt_id"]] if long_prompts == "refuse" else span
+    chosen, prompts = fit_prompts(denoiser, chosen, lengths, long_prompts)
     answers = [answer_of[prompt_id] for prompt_id in chosen["prompt_id"]]
-    prompts = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
-    for prompt_id, prompt, answer in zip(chosen["prompt_id"], prompts, answers, strict=True):
-        if len(prompt) + len(answer) > denoiser.context_length:
-            raise InputError(
-                f"prompt {prompt_id}: {len(prompt)} tokens and {len(answer)} of the answer exceed the model's context "
-                f"of {denoiser.context_length} tokens"
-            )
     log_unigram = np.log(priors.unigram(np.concatenate(encoded), denoiser.vocab_size))
     return References(list(chosen["prompt_id"]), prompts, answers, log_unigram, mode == "padded")
 

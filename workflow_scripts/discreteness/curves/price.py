@@ -6,20 +6,20 @@ chosen for it; each half of the prompts is therefore priced with sizes from the 
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
+from discreteness.command_line import count, entry_point
 from discreteness.curves.monotone import convex
 from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
 from discreteness.curves.schedules import SCHEDULES
 from discreteness.errors import InputError
 from discreteness.io import read_table
 from discreteness.randomness import key
-from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.statistics import FEWEST, bootstrap_mean, bootstrap_ratio
 from discreteness.step_sizes import expected_kl, li_cai_bound, optimal_steps
 
 
@@ -29,8 +29,10 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
     curves: prompt_id -> f(0 … L − 1); lengths may differ. Columns schedule (those of `schedules.SCHEDULES`, `optimal`),
     steps, value, low, high (95 %, bootstrap over prompts), relative, relative_low, relative_high (the same as shares of
     the price of `uniform`, NaN where that is 0), bound (mean `li_cai_bound`), prompts. The sizes of `optimal` come from
-    the other half of the prompts (from the prompt itself if there is one only), so that its price is what new prompts
-    would pay. Raises InputError for no curves and for a number of steps below 1.
+    the other half of the prompts, so that its price is what new prompts would pay. Raises InputError for no curves and
+    for a number of steps below 1.
+    Smallest numbers of prompts: 1 for a price; FEWEST for its interval, and for the price of `optimal`, which a single
+    prompt could only pay for step sizes that were fitted to itself. NaN below.
     """
     if not curves:
         raise InputError("price: no curves")
@@ -59,6 +61,8 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
         np.array([[cost(curve, row) for row in rows] for curve, rows in zip(curves.values(), chosen, strict=True)])
         for cost in (expected_kl, li_cai_bound)
     )  # (P, cells)
+    if len(curves) < FEWEST:
+        prices[:, [schedule == "optimal" for schedule, _ in cells]] = np.nan
     value, low, high = bootstrap_mean(prices, seed)
     uniform = np.tile(
         prices[:, [place for place, cell in enumerate(cells) if cell[0] == "uniform"]], len(SCHEDULES) + 1
@@ -99,7 +103,7 @@ def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
 
 
 def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
-    """A few lines for a reader, of records of one mode."""
+    """A few lines for a reader, of records of one mode; what a single answer cannot tell is left out."""
     curves = prompt_curves(records)
     lengths = sorted(map(len, curves.values()))
     longer = [length for length in lengths if length > steps] or lengths[-1:]
@@ -107,34 +111,39 @@ def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
     table = price_table(curves, [steps], seed).set_index("schedule")
     best = optimal_steps(convex_mean(curves.values(), length), min(steps, length))
 
+    single = len(curves) < FEWEST
+
     def loss(schedule: str) -> str:
         row = table.loc[schedule]
-        return f"{row['value']:.3g} ± {(row['high'] - row['low']) / 2:.2g}"
+        return f"{row['value']:.3g}" + ("" if single else f" ± {(row['high'] - row['low']) / 2:.2g}")
 
     alike = lengths[0] == lengths[-1]
     spans = f"{length} tokens" if alike else f"{lengths[0]} to {lengths[-1]} tokens"
+    about = "no interval from 1 answer" if single else "± half a 95 % interval"
+    lost = "fit this answer alone, what others lose is unknown" if single else f"lose {loss('optimal')}"
     lines = [
-        f"{len(curves)} answers of {spans}, {any_order_nll(records).mean():.4g} nats each one token at a time",
-        f"at {steps} steps you lose {loss('uniform')} nats per answer (equal steps; ± half a 95 % interval)",
+        f"{len(curves)} answer{'' if single else 's'} of {spans}, {any_order_nll(records).mean():.4g} nats each one "
+        "token at a time",
+        f"at {steps} steps you lose {loss('uniform')} nats per answer (equal steps; {about})",
         *(f"  {name}: {loss(name)}" for name in table.index if name not in ("uniform", "optimal")),
-        f"these step sizes lose {loss('optimal')}: {' '.join(map(str, best))}"
-        + ("" if alike else f" (for {length} tokens)"),
+        f"these step sizes {lost}: {' '.join(map(str, best))}" + ("" if alike else f" (for {length} tokens)"),
     ]
     return "\n".join(lines)
 
 
+@entry_point()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary of a table of curve records."""
     parser = argparse.ArgumentParser(prog="python -m discreteness.curves.price", description=__doc__.splitlines()[0])
     parser.add_argument("table", help="Parquet table of an information curve")
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=count, default=16, help="parallel steps (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the halves (default: %(default)s)")
     given = parser.parse_args(arguments)
     columns = ["prompt_id", "padding", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
-    try:
-        print(summarise(read_table(given.table, columns), given.steps, given.seed))
-    except InputError as error:
-        sys.exit(str(error))
+    records = read_table(given.table, columns)
+    if records.empty:
+        raise InputError(f"{given.table}: no rows")
+    print(summarise(records, given.steps, given.seed))
 
 
 if __name__ == "__main__":

@@ -26,14 +26,21 @@ def prices_of_records(records: pd.DataFrame, steps: Sequence[int], seed: int) ->
     return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS]
 
 
+def counts_within(steps: Sequence[int], length: int) -> list[int]:
+    """The numbers of steps that an answer of `length` tokens can take; the smallest where all of them are too many.
+
+    A step then reveals one token at most, and nothing is lost.
+    """
+    return [count for count in steps if count <= length] or [min(steps)]
+
+
 def prices(curves: Mapping[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
     """PRICE_COLUMNS but `padding` of measured curves, intervals over prompts.
 
     price: of every schedule, nats an answer; relative: the same as a share of the uniform one's; bound: of Li and Cai
-    for uniform steps.
+    for uniform steps. Smallest numbers of prompts: those of `price_table`.
     """
-    longest = max(map(len, curves.values()))
-    table = price_table(curves, [count for count in steps if count <= longest], seed)
+    table = price_table(curves, counts_within(steps, max(map(len, curves.values()))), seed)
     bound = table[table["schedule"] == "uniform"].assign(statistic="bound", low=np.nan, high=np.nan)
     bound["value"] = bound["bound"]
     relative = table[table["schedule"] != "uniform"].dropna(subset="relative").assign(statistic="relative")
@@ -49,12 +56,14 @@ def expected_regrets(records: pd.DataFrame, steps: Sequence[int], seed: int) -> 
     `expected_regret` of the text tokens, all prompts' together, as regret is measured on decoded answers: special
     tokens count as visible or masked neighbours only. A text token is in a step of n of the L positions with
     probability n / L, and then known better from the step's others by the fall of its own curve, that of the prompt's
-    text tokens.
+    text tokens. Smallest number of prompts: 1 with text, 2 for the interval; without any text there are no rows.
     """
     text = records[records["token_class"] != "special"]
+    if text.empty:
+        return pd.DataFrame(columns=PRICE_COLUMNS[1:])
     curves = prompt_curves(text)
     tokens = text[text["visible"] == 0].groupby("prompt_id")["position"].nunique()
-    steps = [count for count in steps if count <= max(map(len, curves.values()))]
+    steps = counts_within(steps, max(map(len, curves.values())))
     counts = np.array([tokens[prompt_id] for prompt_id in curves])[:, None]  # (P, 1)
     known = np.array(
         [
@@ -70,7 +79,8 @@ def expected_regrets(records: pd.DataFrame, steps: Sequence[int], seed: int) -> 
 def exact_prices(f: np.ndarray, steps: Sequence[int]) -> pd.DataFrame:
     """PRICE_COLUMNS but `padding` of an exactly known curve, statistic `exact`, for uniform and optimal step sizes."""
     rows = []
-    for count in (count for count in steps if count <= len(f)):
-        sizes = {"uniform": SCHEDULES["uniform"](len(f), count), "optimal": optimal_steps(f, count)}
+    for count in counts_within(steps, len(f)):
+        most = min(count, len(f))
+        sizes = {"uniform": SCHEDULES["uniform"](len(f), most), "optimal": optimal_steps(f, most)}
         rows += [("exact", name, count, expected_kl(f, size), np.nan, np.nan, 0) for name, size in sizes.items()]
     return pd.DataFrame(rows, columns=PRICE_COLUMNS[1:])

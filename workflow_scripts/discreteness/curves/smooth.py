@@ -15,7 +15,7 @@ from discreteness.curves.corruption import (
 )
 from discreteness.curves.records import by_mode, prompt_curves
 from discreteness.languages import Language
-from discreteness.statistics import bootstrap_mean, redrawn
+from discreteness.statistics import bootstrap_mean, percentile_interval, redrawn
 
 SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
 
@@ -27,6 +27,8 @@ def smooth_corruption_of_language(language: Language, sentences: int, seed: int)
     is gone, the information-smooth schedule, against s. smooth_kept: the information kept at the t(s) derived from half
     of the sentences, measured on the other half, against s: the diagonal where it works.
     area: between the curve and the diagonal; 95 % bootstrap intervals over sentences.
+    Smallest numbers of sentences (of answers, below): 1, 2 for an interval; for smooth_kept, which takes the
+    schedule from one half, 2, and 4 for its interval. NaN below.
     """
     frames = []
     noise = np.asarray(NOISE)
@@ -34,7 +36,7 @@ def smooth_corruption_of_language(language: Language, sentences: int, seed: int)
         kept = information_kept(language, corruption, noise, sentences, seed)
         schedule = {name: information_smooth(noise, kept[name][::2].mean(0), noise) for name in MEASURES}
         for name in MEASURES:
-            smooth = np.stack([np.interp(schedule[name], noise, one) for one in kept[name][1::2]])
+            smooth = _kept_under(schedule[name], noise, kept[name][1::2])
             frames.append(_smooth_rows(corruption, name, noise, kept[name], smooth, seed))
     return pd.concat(frames, ignore_index=True).assign(padding=True)[SMOOTH_COLUMNS]
 
@@ -49,8 +51,14 @@ def smooth_corruption_of_records(records: pd.DataFrame, seed: int) -> pd.DataFra
 
 
 def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
-    """The same, but `padding`, for masking a measured model's answers, each share weighted by its information."""
+    """The same, but `padding`, for masking a measured model's answers, each share weighted by its information.
+
+    An answer that the model is certain of with nothing visible has no information to lose and does not count.
+    """
     noise, frames = np.asarray(NOISE), []
+    curves = {prompt_id: f for prompt_id, f in curves.items() if f[0] > 0 and f.sum() > 0}
+    if not curves:
+        return pd.DataFrame(columns=SMOOTH_COLUMNS[1:])
     totals = {"tokens": [len(f) * f[0] for f in curves.values()], "sentence": [f.sum() for f in curves.values()]}
     shares = [kept_by_masking(f, noise) for f in curves.values()]
     for name in MEASURES:
@@ -58,9 +66,14 @@ def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> 
         kept = np.array([share[name] for share in shares]) * weight[:, None]
         kept = kept + (1 - weight[:, None]) * kept.sum(0) / weight.sum()  # the mean is the ratio of sums
         schedule = information_smooth(noise, kept[::2].mean(0), noise)
-        smooth = np.stack([np.interp(schedule, noise, one) for one in kept[1::2]])
+        smooth = _kept_under(schedule, noise, kept[1::2])
         frames.append(_smooth_rows("mask", name, noise, kept, smooth, seed))
     return pd.concat(frames, ignore_index=True)
+
+
+def _kept_under(schedule: np.ndarray, noise: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Curves (n, T) of information kept by noise -> the same by time of a schedule t(s), (n, T)."""
+    return np.array([np.interp(schedule, noise, one) for one in kept]).reshape(len(kept), len(noise))
 
 
 def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth: np.ndarray, seed: int) -> pd.DataFrame:
@@ -70,9 +83,8 @@ def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth:
             rows.append((corruption, measure, statistic, t, *estimate, len(values)))
     means = redrawn(len(kept), seed) @ kept
     times = information_smooth(noise, kept.mean(0), noise)
-    ends = np.quantile([information_smooth(noise, one, noise) for one in means], [0.025, 0.975], axis=0)
+    ends = percentile_interval([information_smooth(noise, one, noise) for one in means], len(kept))
     rows += [(corruption, measure, "schedule", *cell, len(kept)) for cell in zip(noise, times, *ends, strict=True)]
-    areas = mismatch(noise, means)
-    low, high = np.quantile(areas, [0.025, 0.975])
+    low, high = percentile_interval(mismatch(noise, means), len(kept))
     rows.append((corruption, measure, "area", np.nan, float(mismatch(noise, kept.mean(0))), low, high, len(kept)))
     return pd.DataFrame(rows, columns=SMOOTH_COLUMNS[1:])

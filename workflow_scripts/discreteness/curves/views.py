@@ -2,14 +2,15 @@
 
 Recoverable information of a masked token is R = log p(x_i | c, x_V) − log u(x_i), nats: pointwise predictive
 V-information (Xu et al., arXiv 2002.10689) with the unigram u as the null predictor. Means count every value of k
-alike (a state's weight) and every masked token of a state alike.
+alike (a state's weight) and every masked token of a state alike. Values need one prompt, intervals
+`statistics.FEWEST`; where fewer have such a token, low and high are NaN.
 """
 
 import numpy as np
 import pandas as pd
 
 from discreteness.curves.records import by_mode, resample
-from discreteness.statistics import LEVEL, bootstrap_mean, bootstrap_ratio, redrawn
+from discreteness.statistics import bootstrap_mean, bootstrap_ratio, percentile_interval, redrawn
 
 BINS = 10  # of the mask ratio
 GRID = 2000  # quantiles kept for a bootstrapped percentile
@@ -97,7 +98,7 @@ def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
             sd = _standard_deviation(values, weights, prompt, draws)
             statistics = {"p10": p10, "p50": p50, "p90": p90, "p90_p10": p90 - p10, "sd": sd}
             for statistic, (value, *drawn) in statistics.items():
-                low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+                low, high = percentile_interval(drawn, len(names))
                 rows.append((mode == "padded", ratio, statistic, value, low, high, len(names), len(mine)))
     return pd.DataFrame(
         rows, columns=["padding", "mask_ratio", "statistic", "value", "low", "high", "prompts", "tokens"]

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from discreteness.batching import batches
 from discreteness.decoding.noise import CHUNK, Dream, Keyed, LLaDA
 from discreteness.decoding.policies import NEVER, POLICIES, View
-from discreteness.decoding.rows import check_denoiser, check_policy
+from discreteness.decoding.rows import check_denoiser, check_policy, forbidden_ids
 from discreteness.decoding.schedules import quota
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
@@ -25,8 +25,8 @@ class Decoded:
     token_ids (P, samples, span) int64: the mask's id where a mask is left (the published samplers leave some when
     masks inside the prompt use up a step, or when the mask itself is drawn).
     revealed_at, same shape, int64: step at which the token took its place, counted over all blocks; −1 for a mask.
-    logprob_at_reveal, same shape, float32: ln p(token) under the model then (guidance included; temperature and
-    truncation not); NaN for a mask.
+    logprob_at_reveal, same shape, float32: ln p(token) under the model then (guidance and forbidden tokens included;
+    temperature and truncation not); NaN for a mask.
     forward_passes (P, samples) int64: batches that the answer took part in (with guidance, of twice the size).
     """
 
@@ -149,8 +149,7 @@ class _Run:
         self.denoiser, self.row, self.span, self.prompts, self.jobs = denoiser, row, span, prompts, jobs
         self.policy = POLICIES[row["order"]]
         self.device = torch.device(denoiser.device)
-        named = {"mask": (denoiser.mask_id,), "eos": denoiser.eos_ids}
-        self.forbidden = [id_ for word in row["forbid"] for id_ in named[word] if id_ is not None]
+        self.forbidden = forbidden_ids(row, denoiser)
         shape = (len(jobs), span)
         self.tokens = torch.zeros(shape, dtype=torch.long)
         self.revealed_at = torch.zeros(shape, dtype=torch.long)

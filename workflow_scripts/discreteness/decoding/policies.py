@@ -3,17 +3,24 @@
 A policy sees a `View` of one step and returns scores (B, W), the highest revealed first; how many is the schedule's
 business. It may instead return `(scores, counts)` with its own number per row, (B,), and `(scores, counts, again)`
 with the tokens to be masked again, (B, W) bool. B: rows, W: columns of the batch, prompts included.
+
+What a policy is (see `Policy`) is said by its decorator and nowhere else. Rules and tables read it from here, without
+importing torch.
 """
 
+from __future__ import annotations
+
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
+from discreteness.lazy import LazyModule
 from discreteness.step_sizes import shares
 
-NEVER = -torch.inf  # the score of what is no candidate
+torch = LazyModule("torch")
+
+NEVER = -math.inf  # the score of what is no candidate
 
 
 @dataclass
@@ -76,7 +83,10 @@ class Policy:
     schedule: where its numbers come from: `equal` or `timesteps` unless the row says otherwise; `finish` for policies
     with their own counts, of which the schedule is the least; `none` for those that may reveal nothing.
     blind: its choice does not depend on the predictions, so only the chosen positions pass through the output head.
-    revises: it masks tokens again, so a block without masks is not finished.
+    revises: it masks tokens again. A block without masks is then not finished, and the states that the model was shown
+    do not follow from when each token took its place, so that log-probabilities at reveal are worked out anew.
+    adaptive: its number of steps depends on the predictions. It is decoded once, with the largest number of steps asked
+    for as a bound, and shown at the forward passes that it took. True for `finish` unless said otherwise.
     defaults: its own keys with their defaults.
     """
 
@@ -84,17 +94,32 @@ class Policy:
     schedule: str
     blind: bool
     revises: bool
+    adaptive: bool
     defaults: dict = field(default_factory=dict)
+
+    @property
+    def counted(self) -> bool:
+        """Whether a schedule alone decides how many tokens a step reveals."""
+        return self.schedule in ("equal", "timesteps")
 
 
 POLICIES: dict[str, Policy] = {}
 
 
-def policy(name: str, schedule: str = "equal", blind: bool = False, revises: bool = False, **defaults: Any):
+def policy(
+    name: str,
+    schedule: str = "equal",
+    blind: bool = False,
+    revises: bool = False,
+    adaptive: bool | None = None,
+    **defaults: Any,
+):
     """Register a function `View -> scores` as the order `name`; the arguments are described at `Policy`."""
+    if adaptive is None:
+        adaptive = schedule == "finish"
 
     def register(choose: Callable[[View], Any]) -> Callable[[View], Any]:
-        POLICIES[name] = Policy(choose, schedule, blind, revises, defaults)
+        POLICIES[name] = Policy(choose, schedule, blind, revises, adaptive, defaults)
         return choose
 
     return register

@@ -1,11 +1,15 @@
-"""What a row of `config/decoders.yaml` may say, checked before any work."""
+"""What a row of `config/decoders.yaml` may say and stands for; checked before any work, without importing torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from discreteness.decoding.policies import POLICIES
 from discreteness.errors import InputError
 from discreteness.settings import schema, validate
-from discreteness.step_sizes import equal_sizes
+from discreteness.step_sizes import equal_sizes, optimal_steps
+
+REFERENCE = "reference"  # what the reference answers are called among the decoders; no row may have this name
 
 GENERAL = {"order", "steps", "block_length", "temperature", "top_k", "top_p", "cfg_scale", "soft_mask", "forbid"}
 COUNTED = {"schedule", "step_sizes", "alg_temp"}  # for policies whose numbers the schedule decides
@@ -26,9 +30,8 @@ def check_policy(name: str, row: Mapping, span: int) -> dict:
     known = schema("decoders")["additionalProperties"]["properties"]
     validate({name: {key: value for key, value in row.items() if key in known or key not in policy.defaults}},
              "decoders", "decoders")  # fmt: skip
-    counted = policy.schedule in ("equal", "timesteps")
     schedule = "equal" if "step_sizes" in row else row.get("schedule", policy.schedule)
-    effective = GENERAL | set(policy.defaults) | (COUNTED if counted else set())
+    effective = GENERAL | set(policy.defaults) | (COUNTED if policy.counted else set())
     effective |= {"remainder"} if schedule == "equal" else {"eps"} if schedule == "timesteps" else set()
     effective |= {"soft_mask_top_k"} if row.get("soft_mask") else set()
     for key in row:
@@ -64,6 +67,93 @@ def _layout(name: str, row: Mapping, schedule: str, span: int) -> dict:
     if schedule == "equal":
         layout["sizes"] = equal_sizes(length, steps // blocks, row.get("remainder", "first"))
     return layout
+
+
+def is_adaptive(row: Mapping) -> bool:
+    """Whether a decoder's number of steps depends on the predictions (see `Policy.adaptive`)."""
+    return POLICIES[row["order"]].adaptive
+
+
+def needs_recomputing(row: Mapping) -> bool:
+    """Whether a decoder's log-probabilities at reveal are not what the model says of the final answer's states.
+
+    So where it masks tokens again or mixes embeddings, which shows the model other states than those that follow from
+    when each token took its place, and where guidance moves its predictions.
+    """
+    return POLICIES[row["order"]].revises or bool(row.get("soft_mask")) or bool(row.get("cfg_scale"))
+
+
+def forbidden_ids(row: Mapping, denoiser) -> list[int]:
+    """The token ids that a row forbids, in a denoiser's vocabulary."""
+    named = {"mask": (denoiser.mask_id,), "eos": denoiser.eos_ids}
+    return [id_ for word in row.get("forbid", ()) for id_ in named[word] if id_ is not None]
+
+
+def fitting_steps(row: Mapping, steps: Sequence[int], span: int) -> list[int]:
+    """Those of `steps` that divide into the row's blocks over `span` tokens; all of them for a row without blocks."""
+    length = row.get("block_length", span)
+    divides = isinstance(length, int) and length > 0 and span % length == 0
+    blocks = span // length if divides else 1  # what does not divide is refused elsewhere
+    return [count for count in steps if count % blocks == 0]
+
+
+def variants(
+    row: Mapping,
+    steps: Sequence[int],
+    temperatures: Sequence[float] = (),
+    curve: np.ndarray | None = None,
+    span: int | None = None,
+) -> list[dict]:
+    """The policies that a decoder's row stands for: one for each number of steps and each temperature.
+
+    steps: for rows that name neither `steps` nor `step_sizes`; an adaptive policy takes the largest, as a bound. With
+    `span` (tokens of an answer), a row with blocks takes those that divide into them. temperatures: instead of the
+    row's, where any are given. curve: the information curve f(0 … L − 1) that `step_sizes: optimal` is worked out from.
+    """
+    if span is not None:
+        steps = fitting_steps(row, steps, span)
+    if row.get("step_sizes") == "optimal":
+        with_steps = [{**row, "step_sizes": optimal_steps(curve, count)} for count in steps]
+    elif "steps" in row or "step_sizes" in row:
+        with_steps = [dict(row)]
+    elif row.get("order") in POLICIES and is_adaptive(row) and steps:
+        with_steps = [{**row, "steps": max(steps)}]
+    else:
+        with_steps = [{**row, "steps": count} for count in steps]
+    values = temperatures or [row.get("temperature", 0.0)]
+    return [{**one, "temperature": value} for one in with_steps for value in values]
+
+
+def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) -> list[str]:
+    """Notes, a line each, on the steps that decoders skip; InputError for a row that does not fit what is asked of it.
+
+    asked: part of the configuration (`decode`, `language`) -> decoders, steps, temperatures and span.
+    """
+    notes = []
+    for part, wanted in asked.items():
+        steps, span = wanted["steps"], wanted["span"]
+        for name in wanted["decoders"]:
+            row = rows[name]
+            if not isinstance(row, Mapping):
+                raise InputError(f"decoders: {name}: expected a mapping with `order`, found {row!r}")
+            where = f"config: {part}.steps"
+            if row.get("step_sizes") == "optimal" and max(steps) > span:
+                raise InputError(f"decoders: {name}.steps: {max(steps)} steps are more than the span of {span} tokens")
+            flat = np.ones(span)  # stands for the curve that is measured later
+            policies = variants(row, steps, wanted["temperatures"], flat, span)
+            for policy in policies:
+                check_policy(name, policy, span)
+            length = row.get("block_length")
+            skipped = [] if "steps" in row else [n for n in steps if n not in fitting_steps(row, steps, span)]
+            blocks = f"{span // length} blocks of {length} token{'s' * (length > 1)}" if length else ""
+            if not policies:
+                raise InputError(
+                    f"decoders: {name}.block_length: none of {where[8:]} = {list(steps)} divides into {blocks}"
+                )
+            if skipped:
+                listed = ", ".join(map(str, skipped))
+                notes.append(f"{where}: decoder {name} skips {listed}, which do not divide into {blocks}")
+    return notes
 
 
 def check_denoiser(name: str, row: Mapping, denoiser) -> None:

@@ -1,5 +1,7 @@
 """How predictions collapse with distance from the prompt: every aggregate over prompts, by position."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,6 +10,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
+from discreteness.figures.notes import counted, fitted, interval_note, say_empty
 from discreteness.plotting import CLASS_COLOURS, MODEL_COLOURS, SMALL, WIDTH, band
 
 COLUMNS = "model dataset position statistic variant token_class value low high prompts".split()
@@ -30,8 +33,11 @@ def class_shares(table: pd.DataFrame, model: str, variant: str) -> pd.DataFrame:
     return shares.reindex(columns=list(CLASS_COLOURS)).fillna(0.0)
 
 
-def draw_frequency_collapse(table: pd.DataFrame) -> Figure:
-    """Draw the aggregates of a data set's table (columns `COLUMNS`), models in the table's order."""
+def draw_frequency_collapse(table: pd.DataFrame, corruption: Mapping[str, str] | None = None) -> Figure:
+    """Draw the aggregates of a data set's table (columns `COLUMNS`), models in the table's order.
+
+    corruption: each model's (see `Denoiser`); the figure names those that read the reference answer.
+    """
     table = table.assign(variant=table["variant"].fillna(""))
     models = list(dict.fromkeys(table["model"]))
     span = int(table["position"].max()) + 1
@@ -40,6 +46,7 @@ def draw_frequency_collapse(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(WIDTH, sum(heights) + 1.0), layout="constrained")
     grid = figure.add_gridspec(3, 1, height_ratios=heights)
     _draw_shares(figure, grid[0], table, models, span)
+    _draw_head(figure, table, models, [model for model in models if (corruption or {}).get(model) == "causal"])
     middle = grid[1].subgridspec(1, 2, width_ratios=[2, 1.15])
     _draw_information(figure.add_subplot(middle[0]), table, models, span)
     _draw_entropy(figure.add_subplot(middle[1]), table, models, span)
@@ -85,11 +92,21 @@ def _draw_shares(figure: Figure, place: SubplotSpec, table: pd.DataFrame, models
                 plotting.panel_letter(axes, letter, "Class of the most probable token: " + name if letter else name)
             elif row == 0:
                 plotting.panel_letter(axes, letter, plotting.fit_text(model, 440 / len(models) - 14, 7.5))
+
+
+def _draw_head(figure: Figure, table: pd.DataFrame, models: list[str], reading: list[str]) -> None:
+    """Data set, number of prompts and classes of tokens; and which models read the reference answer."""
+    prompts = table["prompts"].max()
+    about = f"{table['dataset'].iloc[0]}, {counted(prompts, 'prompt')}{interval_note(prompts)}"
+    title = f"{models[0]} on {about}" if len(models) == 1 else f"{about}: class of the most probable token"
+    if reading:
+        verb = "reads" if len(reading) == 1 else "read"
+        title += f"\n{', '.join(reading)} {verb} the reference answer as far as each position"
+    title = "\n".join(map(fitted, title.split("\n")))
     handles = plotting.class_handles(list(table["token_class"]))
-    about = f"{table['dataset'].iloc[0]}, {int(table['prompts'].max())} prompts"
-    title = plotting.printable(f"{models[0]} on {about}" if single else f"{about}: class of the most probable token")
     size = {"handlelength": 1, "handleheight": 0.8, "title_fontsize": 7.5}
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title, **size)
+    legend = figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title, **size)
+    legend.get_title().set_multialignment("center")
 
 
 def _finish(axes: Axes, span: int, letter: str, title: str, unit: str, bits: bool = False) -> None:
@@ -127,20 +144,40 @@ def _draw_information(axes: Axes, table: pd.DataFrame, models: list[str], span: 
         band(axes, curve(table, model, "prompt_information"), colour)
         band(axes, curve(table, model, "usable_information"), colour, style="--", strength=0.12)
     prompts = int(table["prompts"].max())
+    missing, bare = missing_information(table), without_interval(table)
+    if len(missing) == 2:
+        say_empty(axes, "\n".join(f"{name}: {why}" for name, why in missing.items()))
+        _finish(axes, span, "b", "Information about the prompt", "information (nats)")
+        return
     bound = np.log(prompts)
     axes.axhline(0, **GUIDE)
-    _bound(axes, bound, f"at most ln {prompts} = {bound:.2f}")
+    if "prompt information" not in missing:
+        _bound(axes, bound, f"at most ln {prompts} = {bound:.2f}")
     low, high = axes.get_ylim()
     low, high = low - 0.06 * (high - low), max(high, 1.1 * bound)
+    high += 0.5 * (high - low) * ("prompt information" in missing)  # room for the legend
     axes.set_ylim(low, high)
     points = collapse_points(table)
     for model, x in points.items():
         axes.plot([x], [low], marker="^", markersize=5, color=colours[model], clip_on=False, zorder=5)
-    handles = _information_handles(colours, points)
-    top = (bound - low) / (high - low) if 2 * bound > high else 1
-    corner = {"loc": "upper right", "bbox_to_anchor": (1, top), "labelspacing": 0.2}
+    handles = _information_handles(colours, points, missing | bare)
+    share = (bound - low) / (high - low)  # of the panel, below the bound
+    corner = {"loc": "upper right", "bbox_to_anchor": (1, share if share > 0.5 else 1), "labelspacing": 0.2}
     axes.legend(handles=handles, ncols=1 if len(models) == 1 else 2, **corner)
     _finish(axes, span, "b", "Information about the prompt", "information (nats)", bits=True)
+
+
+def missing_information(table: pd.DataFrame) -> dict[str, str]:
+    """What no model has of the two kinds of information, and why: both compare a prompt with others."""
+    why = {"prompt information": "needs 2 prompts", "usable information": "needs 2 answers"}
+    named = table.dropna(subset="value")["statistic"].str.replace("_", " ")
+    return {name: reason for name, reason in why.items() if not (named == name).any()}
+
+
+def without_interval(table: pd.DataFrame) -> dict[str, str]:
+    """`prompt information` with what its interval needs, where it has values and no interval."""
+    rows = table[table["statistic"] == "prompt_information"].dropna(subset="value")
+    return {"prompt information": "interval needs 3"} if len(rows) and rows["low"].isna().all() else {}
 
 
 def collapse_points(table: pd.DataFrame) -> dict[str, float]:
@@ -149,9 +186,15 @@ def collapse_points(table: pd.DataFrame) -> dict[str, float]:
     return dict(zip(rows["model"], rows["value"].astype(float), strict=True))
 
 
-def _information_handles(colours: dict[str, str], points: dict[str, float]) -> list[Line2D]:
-    """Legend entries: line styles in the first column, models with their collapse points in the second."""
-    styles = [_line("prompt information"), _line("usable information", linestyle="--")]
+def _information_handles(colours: dict[str, str], points: dict[str, float], notes: dict[str, str]) -> list[Line2D]:
+    """Legend entries: line styles in the first column, models with their collapse points in the second.
+
+    notes: what is to be said of the kinds of information.
+    """
+    looks = {"prompt information": "-", "usable information": "--"}
+    styles = [
+        _line(f"{name} ({notes[name]})" if name in notes else name, linestyle=style) for name, style in looks.items()
+    ]
     single = next(iter(colours)) if len(colours) == 1 else None
     if points:
         value = f": {points[single]:.0f}" if single else ""

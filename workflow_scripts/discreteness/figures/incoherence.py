@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from discreteness import plotting
+from discreteness.coherence.incoherence import JUDGE_BOUND
+from discreteness.figures.notes import counted, fitted, interval_note, say_empty
 from discreteness.plotting import WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model decoder steps statistic value low high reference reference_low reference_high answers".split()
@@ -32,6 +34,8 @@ PANELS = (  # (statistic, title, unit), by rows; perplexity means nothing withou
 WIDTHS = ([1, 1, 1], [1, 1, 1], [1.25, 1.25, 0.5])
 REFERENCE = "#8A8A8A"
 GREY = "#444444"
+# Why a statistic is not in the table
+NOT_MEASURED = {"unseen_bigrams": "training text\nnot known", "perplexity": "no judge", "judge_entropy": "no judge"}
 
 
 def reference_curve(rows: pd.DataFrame) -> pd.DataFrame:
@@ -49,6 +53,7 @@ def draw_incoherence(table: pd.DataFrame) -> Figure:
     """Draw the statistics of decoded answers (columns `COLUMNS`), models and decoders in the table's order."""
     names = ["steps", "value", "low", "high", "reference", "reference_low", "reference_high"]
     numbers = table[names].astype(float)
+    measured = set(table["statistic"])
     table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
     lines, colours = model_lines(table["model"]), decoder_colours(table["decoder"])
     table = table.sort_values("steps")
@@ -60,20 +65,37 @@ def draw_incoherence(table: pd.DataFrame) -> Figure:
         for place, (statistic, title, unit) in zip(places, panels, strict=True):
             axes = figure.add_subplot(place)
             _draw_statistic(axes, table[table["statistic"] == statistic], lines, colours)
-            _finish(axes, table["steps"], statistic)
+            why = "no answer has\nenough text" if statistic in measured else NOT_MEASURED.get(statistic, "not measured")
+            _finish(axes, table["steps"], statistic, why)
             axes.set_ylabel(unit)
             if row == len(PANELS) - 1:
                 axes.set_xlabel("steps")
-            plotting.panel_letter(axes, next(letters), title)
+            judge = _judge(table) if statistic == "perplexity" else ""
+            plotting.panel_letter(axes, next(letters), f"Perplexity: {judge}" if judge else title)
+            if judge and (table["judge_fits"] == "no").any():
+                _warn(axes, judge)
     plotting.outer_legend(figure, _handles(lines, colours, bool(table["reference"].notna().any())), _about(table))
     return figure
 
 
 def _about(table: pd.DataFrame) -> str:
-    """What the answers are: how many, and of which model if it is one."""
+    """What the answers are: how many, whether their statistics have intervals, and of which model if it is one."""
     models, answers = list(dict.fromkeys(table["model"])), table["answers"].astype(float).max()
-    number = f"{answers:.0f} answers a decoder and number of steps" if np.isfinite(answers) else ""
-    return ", ".join([*(models if len(models) == 1 else []), *([number] if number else [])])
+    number = counted(answers, "answer") + " a decoder and number of steps" if np.isfinite(answers) else ""
+    number += _about_intervals(table.dropna(subset="value")) if number else ""
+    return fitted(", ".join([*(models if len(models) == 1 else []), *([number] if number else [])]))
+
+
+def _about_intervals(table: pd.DataFrame) -> str:
+    """Where points have no interval, and how far those of the fewest answers go."""
+    without = table[["low", "high"]].isna().any(axis=1)
+    if without.all():
+        return " (no intervals: one prompt)" if len(table) else ""
+    notes = ["without interval: one prompt"] if without.any() else []
+    fewest = table.loc[~without, "answers"].astype(float).min()
+    of_few = interval_note(fewest).strip(" ()").removeprefix("intervals ")
+    notes += [f"intervals of {counted(fewest, 'answer')} {of_few}"] if of_few else []
+    return f" ({'; '.join(notes)})" if notes else ""
 
 
 def _handles(lines: dict, colours: dict, reference: bool) -> list[Artist]:
@@ -100,19 +122,29 @@ def _draw_statistic(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict)
             band(axes, found, colours[decoder], style, over="steps", **look)
 
 
-def _finish(axes: Axes, steps: pd.Series, statistic: str) -> None:
-    """The axes of a panel."""
+def _finish(axes: Axes, steps: pd.Series, statistic: str, why: str) -> None:
+    """The axes of a panel; in one without values, why it has none."""
     plotting.step_axis(axes, steps, most=4 if statistic == "empty" else 8)
-    if not axes.lines:
-        axes.set_ylim(0, 1)
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes, color="#777777")
+    if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in axes.lines):
+        say_empty(axes, why)
     elif statistic == "perplexity":
         _log_axis(axes)
     elif statistic == "regret":
         axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
     else:
         axes.set_ylim(bottom=0)
+
+
+def _judge(table: pd.DataFrame) -> str:
+    """Name of the judge; empty in a table that has none, or does not say."""
+    return "".join(table.loc[table["judge"] != "", "judge"].head(1)) if "judge" in table else ""
+
+
+def _warn(axes: Axes, judge: str) -> None:
+    """Say over a panel that its judge has nothing to do with the text."""
+    warning = f"{judge} is no judge of this text:\nreferences over {JUDGE_BOUND:,.0f} perplexity"
+    box = {"facecolor": "white", "edgecolor": GREY, "alpha": 0.85, "linewidth": 0.5}
+    axes.text(0.5, 0.5, warning, ha="center", va="center", transform=axes.transAxes, fontsize=6, bbox=box, zorder=9)
 
 
 def _log_axis(axes: Axes) -> None:

@@ -8,13 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
+from discreteness.figures.notes import counted, fitted, interval_note, say_empty
 from discreteness.plotting import CLASS_COLOURS, SMALL, WIDTH, band, model_lines
 
 COLUMNS = "model padding view variant group value low high prompts tokens".split()
 SERIES = {"answers only": "#D55E00", "text of padded answers": "#D55E00", "answers with padding": "#0072B2"}
 MARKERS = "osD^"
 GREY = "#444444"
-FEWEST = 10  # answers behind a point; fewer say nothing of others
+FEWEST = 10  # answers behind a point, or all where there are fewer; what only some of them have says little of others
 SHORT = {"punctuation": "punct."}
 
 
@@ -22,13 +23,6 @@ def finite(table: pd.DataFrame, names: tuple[str, ...] = ("value", "low", "high"
     """The table with `names` as numbers, what is not finite as missing, and without rows that have no value."""
     numbers = table[list(names)].astype(float)
     return table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="value")
-
-
-def say_empty(axes: Axes) -> None:
-    """Say that a panel has nothing to show."""
-    axes.set_ylim(0, 1)
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, "no values", ha="center", va="center", transform=axes.transAxes, color="#777777")
 
 
 def numbered(rows: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +62,7 @@ def draw_information_decay(table: pd.DataFrame) -> Figure:
     """Draw recoverable information and its spread (columns `COLUMNS`), models in the table's order."""
     lines = model_lines(table["model"])
     table = with_series(finite(table))
+    fewest = min(FEWEST, table["prompts"].astype(float).max())
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     places = figure.subplots(2, 3)
     by_number = (
@@ -76,15 +71,15 @@ def draw_information_decay(table: pd.DataFrame) -> Figure:
         ("position", "Place in the answer", "position, tokens (log scale)"),
     )
     for axes, letter, (view, title, label) in zip(places[0], "abc", by_number, strict=True):
-        _draw_numbers(axes, table[table["view"] == view], view, lines)
+        _draw_numbers(axes, table[table["view"] == view], view, lines, fewest)
         axes.set_xlabel(label)
         axes.set_ylabel("mean R, nats a token")
         plotting.panel_letter(axes, letter, title)
-    draws = (("d", "Same noise, very different loss", _draw_spread), ("e", "Class of token", _draw_classes))
-    for axes, (letter, title, draw) in zip(
-        places[1], (*draws, ("f", "Words masked by class", _draw_salience)), strict=True
-    ):
-        draw(axes, table, lines)
+    titles = ("Same noise, very different loss", "Class of token", "Words masked by class")
+    _draw_spread(places[1, 0], table, lines)
+    _draw_classes(places[1, 1], table, lines, fewest)
+    _draw_salience(places[1, 2], table, lines)
+    for axes, letter, title in zip(places[1], "def", titles, strict=True):
         plotting.panel_letter(axes, letter, title)
     plotting.outer_legend(figure, _handles(table, lines), _about(table, lines))
     return figure
@@ -92,15 +87,15 @@ def draw_information_decay(table: pd.DataFrame) -> Figure:
 
 def _about(table: pd.DataFrame, lines: dict) -> str:
     """Whose information it is, if one model's, and from how many answers and tokens."""
-    counted = table[(table["view"] == "mask_ratio") & table["series"].notna()].astype(
-        {"prompts": float, "tokens": float}
-    )
-    if counted.empty:
+    rows = table[(table["view"] == "mask_ratio") & table["series"].notna()].astype({"prompts": float, "tokens": float})
+    if rows.empty:
         return ", ".join(lines if len(lines) == 1 else [])
-    first = counted[counted["model"] == counted["model"].iloc[0]].groupby("series", sort=False)["tokens"].sum()
+    first = rows[rows["model"] == rows["model"].iloc[0]].groupby("series", sort=False)["tokens"].sum()
     tokens = ", ".join(f"{number:,.0f} in {name}" for name, number in first.items())
-    said = [*(lines if len(lines) == 1 else []), f"{counted['prompts'].max():,.0f} reference answers"]
-    return f"{', '.join(said)}; masked tokens: {tokens}"
+    answers = rows["prompts"].max()
+    said = [*(lines if len(lines) == 1 else []), counted(answers, "reference answer") + interval_note(answers)]
+    whole = f"{', '.join(said)}; masked tokens: {tokens}"
+    return whole if fitted(whole) == plotting.printable(whole) else fitted(", ".join(said))
 
 
 def _handles(table: pd.DataFrame, lines: dict) -> list[Artist]:
@@ -115,9 +110,10 @@ def _handles(table: pd.DataFrame, lines: dict) -> list[Artist]:
     return [*models, *(Line2D([], [], color=SERIES[name], linewidth=2.5, label=name) for name in found)]
 
 
-def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict) -> None:
-    """Mean recoverable information over a number, as points with bands."""
-    table = numbered(table[table["prompts"].astype(float) >= FEWEST])
+def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict, fewest: float) -> None:
+    """Mean recoverable information over a number, as points with bands; what `fewest` answers have."""
+    given = len(table)
+    table = numbered(table[table["prompts"].astype(float) >= fewest])
     if view == "distance_to_visible":
         table = table[table["group"] > 0]
     for series, colour in reversed(SERIES.items()):
@@ -125,7 +121,7 @@ def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict) -> No
             rows = table[(table["series"] == series) & (table["model"] == model)]
             band(axes, rows, colour, style, over="group", strength=0.22, marker=MARKERS[i % 4], markersize=2.3)
     if table.empty:
-        say_empty(axes)
+        say_empty(axes, *_hidden(given, fewest))
     else:
         axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
     if view == "mask_ratio":
@@ -137,6 +133,11 @@ def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict) -> No
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     else:
         plotting.log_position_axis(axes, int(1.15 * table["group"].max()) + 1 if len(table) else 1)
+
+
+def _hidden(given: int, fewest: float) -> list[str]:
+    """Why a panel has no points though its table has rows, if it has any."""
+    return [f"nothing that {counted(fewest, 'answer')} have"] if given else []
 
 
 def _ratio_axis(axes: Axes) -> None:
@@ -196,16 +197,17 @@ def _rows_of_points(axes: Axes, rows: pd.DataFrame, names: dict[str, str], lines
     axes.axvline(0, color="#888888", linewidth=0.7, zorder=0)
 
 
-def _draw_classes(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
+def _draw_classes(axes: Axes, table: pd.DataFrame, lines: dict, fewest: float) -> None:
     """Recoverable information by class of token, in answers alone or, for special tokens, with the padding."""
     rows = table[(table["view"] == "token_class") & table["group"].isin(list(CLASS_COLOURS)) & table["series"].notna()]
-    rows = rows[rows["prompts"].astype(float) >= FEWEST]
+    given = len(rows)
+    rows = rows[rows["prompts"].astype(float) >= fewest]
     order = rows["series"].map({name: i for i, name in enumerate(SERIES)})
     rows = rows.assign(order=order).sort_values("order", kind="stable").drop_duplicates(["model", "group"])
     found = {name: SHORT.get(name, name) for name in CLASS_COLOURS if (rows["group"] == name).any()}
     axes.set_xlabel("mean R, nats a token")
     if rows.empty:
-        say_empty(axes)
+        say_empty(axes, *_hidden(given, fewest))
     else:
         _rows_of_points(axes, rows, found, lines, CLASS_COLOURS)
 
@@ -217,7 +219,7 @@ def _draw_salience(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
     rows = rows[rows["group"].isin(list(names))]
     axes.set_xlabel("loss, nats a masked token")
     if rows.empty:
-        say_empty(axes)
+        say_empty(axes, "no answer has both\ncontent and function words")
         return
     _rows_of_points(axes, rows, names, lines, {**CLASS_COLOURS, "difference": GREY})
     low, high = axes.get_xlim()
@@ -230,7 +232,9 @@ def _draw_salience(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
                 text = estimate(row, signed=name == "difference")
                 middle = np.mean(axes.get_xlim())
                 side = "left" if row["value"] < middle else "right"
-                axes.annotate(text, (row["low"] if side == "left" else row["high"], i), ha=side, va="bottom", **place)
+                end = row["low" if side == "left" else "high"]
+                at = row["value"] if np.isnan(end) else end
+                axes.annotate(text, (at, i), ha=side, va="bottom", **place)
         return
     for model in lines:
         for _, row in rows[(rows["model"] == model) & (rows["group"] == "difference")].iterrows():

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from discreteness import plotting
+from discreteness.figures.notes import counted, say_empty
 from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model decoder temperature steps statistic value low high samples".split()
@@ -59,7 +60,8 @@ def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
     _draw_kinds(figure, grid[1], table, lines)
     _draw_divergence_and_diversity(figure, grid[2], table, lines, colours, markers)
     samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
-    title = f"{samples:.0f} sentences a model, decoder, temperature and number of steps" if samples > 0 else None
+    number = counted(samples, "sentence") if samples > 0 else ""
+    title = f"{number} a model, decoder, temperature and number of steps" if number else None
     plotting.outer_legend(figure, _handles(lines, colours, markers), title)
     return figure
 
@@ -179,7 +181,7 @@ def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
                 continue
             ends = np.clip([rows["value"] - rows["low"], rows["high"] - rows["value"]], 0, None)
             bars = {"markersize": 3.5, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
-            shown[statistic] = axes.errorbar(rows["steps"], rows["value"], yerr=np.nan_to_num(ends), **bars, **look)
+            shown[statistic] = axes.errorbar(rows["steps"], rows["value"], yerr=ends, **bars, **look)
     plotting.step_axis(axes, steps)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.1)
@@ -188,6 +190,8 @@ def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
     if shown:
         handles = [shown[name] for name in looks if name in shown]
         axes.legend(handles=handles, loc="upper right", labelspacing=0.2).set_in_layout(False)
+    else:
+        say_empty(axes)
     plotting.panel_letter(axes, "c", "Divergence from the language")
 
 
@@ -206,6 +210,9 @@ def _draw_diversity(axes: Axes, table: pd.DataFrame, style: str, colours: dict, 
         axes.plot(between["invalid"], between["distinct"], markersize=1.5, **look)
         axes.plot(first["invalid"], first["distinct"], markersize=4, markerfacecolor="white", **look)
         axes.plot(last["invalid"], last["distinct"], markersize=4, **look)
+    if points.empty:
+        samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
+        say_empty(axes, "needs 2 sentences" if samples < 2 else "no values")
     _share_axis(axes, labels, room=0.22)
     fewest, most = points["steps"].min(), points["steps"].max()
     if fewest < most:

@@ -60,7 +60,7 @@ def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
     table = table.assign(probability=numbers.where(np.isfinite(numbers)))
     blocks = []  # (language, its rows, the models of one block)
     for language, rows in table.groupby("language", sort=False):
-        models = [model for model in dict.fromkeys(rows["model"]) if model != DATA]
+        models = list(dict.fromkeys(rows.loc[rows["decoding"] != DATA, "model"]))
         chunks = [models[i : i + ABREAST] for i in range(0, len(models), ABREAST)] or [[]]
         blocks += [(language, rows, chunk) for chunk in chunks]
     heights = [HEAD + ROW * _lines(rows) + FOOT for _, rows, _ in blocks]
@@ -92,7 +92,7 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
     labels += [REST] * (lines - len(strings))
     left = MARGIN + 0.06 + max(text_width(text, 7, "bold") for text in [*labels, "P(never seen)"]) / 72
     decodings = [name for name in dict.fromkeys(rows["decoding"]) if name != DATA]
-    groups = [(DATA, [DATA])] * (DATA in set(rows["model"])) + [(model, decodings) for model in models]
+    groups = [(DATA, [DATA])] * (DATA in set(rows["decoding"])) + [(model, decodings) for model in models]
     panels = sum(len(names) for _, names in groups)
     gaps = GROUP_GAP * (len(groups) - 1) + GAP * (panels - len(groups))
     width = max((WIDTH - MARGIN - 0.06 - left - gaps) / max(panels, 1), 0.05)
@@ -102,7 +102,7 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
     x = left
     for model, names in groups:
         span = len(names) * width + (len(names) - 1) * GAP
-        if model != DATA:
+        if names != [DATA]:
             _write_group(figure, top, x, span, model)
         for name in names:
             axes = _axes(figure, x, top + HEAD, width, ROW * lines)

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
-from discreteness.figures.information_decay import finite, is_padded, say_empty
+from discreteness.figures.information_decay import finite, is_padded
+from discreteness.figures.notes import counted, fitted, interval_note, say_empty
 from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model padding statistic schedule steps value low high prompts".split()
 SCHEDULES = ("uniform", "optimal", "llada", "cosine", "dream")
+BANDED = SCHEDULES[:2]  # drawn with their intervals
 NAMES = {"llada": "LLaDA", "dream": "Dream"}
 MARKERS = "osD^vPX*"
 PREDICTED = ("price", "relative", "bound", "exact", "sampled")
@@ -24,16 +26,15 @@ LINEAR = 1.0  # nats an answer up to which prices are on a linear scale
 
 def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
     """Draw prices by steps (columns `COLUMNS`): two panels a model and kind of answers, then measurements."""
-    lines = model_lines(table["model"])
+    lines, given = model_lines(table["model"]), set(table["statistic"])
     table = finite(table, ("steps", "value", "low", "high")).dropna(subset="steps").sort_values("steps", kind="stable")
     table = table[table["steps"] > 0]
     predicted = table[table["statistic"].isin(PREDICTED)]
     measured = table[table["statistic"].isin([name for name, _, _ in MEASURED])]
-    known = [name for name in SCHEDULES if (predicted["schedule"] == name).any()]
-    schedules = list(dict.fromkeys([*known, *predicted["schedule"]]))
+    schedules = list(dict.fromkeys([*SCHEDULES, *predicted["schedule"]]))  # a schedule looks alike in every figure
     decoders = list(dict.fromkeys(measured["schedule"]))
     # Keyed by kind too, so that a decoder with a schedule's name has a colour of its own.
-    colours = decoder_colours([*((0, name) for name in SCHEDULES), *((0, s) for s in schedules)])
+    colours = decoder_colours((0, name) for name in schedules)
     colours = decoder_colours([*colours, *((1, name) for name in decoders)])
     both = is_padded(predicted).nunique() > 1
     pairs = [(model, padded) for model in lines for padded in ((False, True) if both else (None,))]
@@ -57,7 +58,9 @@ def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
             axes.set_ylabel("price, nats an answer")
             plotting.panel_letter(axes, next(letters), f"{name}{whose}")
             axes = figure.add_subplot(places[2 * column + 1])
-            _draw_relative(axes, mine[mine["statistic"] == "relative"], table["steps"], schedules, colours, most)
+            relative = mine[mine["statistic"] == "relative"]
+            why = "equal steps\ncost nothing" if (mine["statistic"] == "price").any() else "no values"
+            _draw_relative(axes, relative, table["steps"], schedules, colours, most, why)
             axes.set_xlabel("steps K (log scale)")
             axes.set_ylabel("price / uniform price")
             plotting.panel_letter(axes, next(letters), "Relative to uniform")
@@ -67,7 +70,8 @@ def draw_price_of_parallelism(table: pd.DataFrame) -> Figure:
         for place, (statistic, title, unit) in zip(places, MEASURED, strict=False):
             axes = figure.add_subplot(place)
             beside = expected if statistic == "regret" else expected.iloc[:0]
-            _draw_measured(axes, measured[measured["statistic"] == statistic], beside, lines, colours)
+            why = "no answer has text" if statistic in given else {"perplexity": "no judge"}.get(statistic, "no values")
+            _draw_measured(axes, measured[measured["statistic"] == statistic], beside, lines, colours, why)
             plotting.step_axis(axes, table["steps"], most=6)
             _widen(axes)
             axes.set_xlabel("steps K (log scale)")
@@ -88,9 +92,17 @@ def _as_decoded(table: pd.DataFrame) -> pd.Series:
 def _about(predicted: pd.DataFrame, measured: pd.DataFrame) -> str | None:
     prompts = predicted.loc[predicted["statistic"] == "price", "prompts"].astype(float).max()
     decoded = measured["prompts"].astype(float).max()
-    said = [f"curve of {prompts:,.0f} reference answers"] if np.isfinite(prompts) else []
-    said += [f"{decoded:,.0f} decoded answers for each decoder and K"] if np.isfinite(decoded) else []
-    return "; ".join(said) or None
+    said, note = [], interval_note(decoded)
+    if np.isfinite(prompts):
+        said.append(f"curve of {counted(prompts, 'reference answer')}" + _note(prompts) * (_note(prompts) != note))
+    if np.isfinite(decoded):
+        said.append(f"{counted(decoded, 'decoded answer')} for each decoder and K{note}")
+    return fitted("; ".join(said)) if said else None
+
+
+def _note(prompts: float) -> str:
+    """What the curves of few answers lack: intervals, and of one answer the step sizes that are best on others."""
+    return " (no interval, no optimal step sizes)" if prompts < 2 else interval_note(prompts)
 
 
 def _handles(predicted: pd.DataFrame, schedules: list[str], colours: dict) -> list[Artist]:
@@ -101,21 +113,28 @@ def _handles(predicted: pd.DataFrame, schedules: list[str], colours: dict) -> li
         "exact": Line2D([], [], linestyle="", marker="_", markersize=9, markeredgewidth=1.4, color="k", label="exact"),
         "sampled": Line2D([], [], marker="o", markersize=4.5, mfc="white", label="sampled sentences (uniform)", **look),
     }
+    there = set(predicted["schedule"])
     named = [
         Line2D(
-            [], [], color=colours[0, name], marker=MARKERS[i % 8], markersize=3.5, label=NAMES.get(name, name), ls=style
+            *([], []),
+            color=colours[0, name],
+            marker=MARKERS[i % 8],
+            markersize=3.5,
+            label=NAMES.get(name, name),
+            linestyle="-" if name in BANDED else "--",
         )
-        for i, (name, style) in enumerate(zip(schedules, ["-", "-", *["--"] * len(schedules)], strict=False))
+        for i, name in enumerate(schedules)
+        if name in there
     ]
     return [*named, *(kind for name, kind in kinds.items() if (predicted["statistic"] == name).any())]
 
 
 def _draw_predicted(axes: Axes, table: pd.DataFrame, schedules: list[str], colours: dict, most: int) -> None:
-    """One model's price by schedule, with bands for the first two, its bound; for known languages exact and sampled."""
+    """One model's price by schedule, with bands for BANDED, its bound; for known languages exact and sampled."""
     for (statistic, schedule), rows in table.groupby(["statistic", "schedule"], sort=False):
         order = schedules.index(schedule)
         colour, steps = colours[0, schedule], rows["steps"]
-        if statistic == "price" and order < 2:
+        if statistic == "price" and schedule in BANDED:
             look = {"marker": MARKERS[order % 8], "markersize": 3, "zorder": 4, "strength": 0.2}
             band(axes, rows, colour, over="steps", **look)
         elif statistic == "price":
@@ -143,9 +162,12 @@ def _widen(axes: Axes, factor: float = 1.12) -> None:
 
 
 def _draw_relative(
-    axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules: list[str], colours: dict, most: int
+    axes: Axes, table: pd.DataFrame, steps: pd.Series, schedules: list[str], colours: dict, most: int, why: str
 ) -> None:
-    """Prices as shares of the uniform one, side by side at each K; intervals may leave the panel, points do not."""
+    """Prices as shares of the uniform one, side by side at each K; intervals may leave the panel, points do not.
+
+    why: said where there are none.
+    """
     found = [name for name in schedules if (table["schedule"] == name).any()]
     counts = np.log2(np.unique(table["steps"].to_numpy(float)))
     apart = min([APART, *(0.8 * np.diff(counts) / max(len(found), 1))])
@@ -157,7 +179,7 @@ def _draw_relative(
         axes.plot(at, rows["value"], color=colours[0, name], **look)
     plotting.step_axis(axes, steps, most=most)
     if table.empty:
-        say_empty(axes)
+        say_empty(axes, why)
         return
     _widen(axes, 1.3)
     values = table["value"].to_numpy(float)
@@ -169,7 +191,8 @@ def _draw_relative(
 def _zero_and_log_axis(axes: Axes, values: np.ndarray) -> None:
     """A scale that is linear up to LINEAR nats either side of 0, which the last K reaches, and logarithmic above."""
     lowest, highest = np.nanmin(values), np.nanmax(values)
-    top = max(abs(lowest), abs(highest), 1e-9)
+    top = max(abs(lowest), abs(highest))
+    top = top if top > 1e-6 else LINEAR  # nothing but rounding
     linear = LINEAR if top > 3 * LINEAR else 10.0 ** np.floor(np.log10(top))
     axes.set_yscale("symlog", linthresh=linear, linscale=1.0)
     decades = range(int(np.floor(np.log10(linear))), int(np.ceil(np.log10(top))) + 1)
@@ -184,8 +207,13 @@ def _zero_and_log_axis(axes: Axes, values: np.ndarray) -> None:
     axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
 
 
-def _draw_measured(axes: Axes, table: pd.DataFrame, expected: pd.DataFrame, lines: dict, colours: dict) -> None:
-    """A statistic of decoded answers by decoder, perplexity on a log scale; behind it what the curve lets expect."""
+def _draw_measured(
+    axes: Axes, table: pd.DataFrame, expected: pd.DataFrame, lines: dict, colours: dict, why: str
+) -> None:
+    """A statistic of decoded answers by decoder, perplexity on a log scale; behind it what the curve lets expect.
+
+    why: said where nothing was measured.
+    """
     is_perplexity = (table["statistic"] == "perplexity").all()
     if is_perplexity:
         table = table[table["value"] > 0]
@@ -197,8 +225,10 @@ def _draw_measured(axes: Axes, table: pd.DataFrame, expected: pd.DataFrame, line
         colour = colours[1, decoder]
         axes.plot(at, rows["value"], color=colour, linestyle=lines[model], linewidth=0.9, marker="o", markersize=3)
         axes.vlines(at, rows["low"], rows["high"], color=colour, linewidth=1.2)
-    if table.empty:
-        say_empty(axes)
+    if table.empty and expected.empty:
+        say_empty(axes, why)
+    elif table.empty:
+        axes.text(0.97, 0.97, why, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
     elif is_perplexity:
         values = table[["value", "low", "high"]].to_numpy(float)
         low, high = np.nanmin(values[values > 0]) / 1.2, np.nanmax(values) * 1.2

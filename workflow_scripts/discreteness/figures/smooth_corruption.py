@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discreteness import plotting
-from discreteness.figures.information_decay import finite, is_padded, say_empty
+from discreteness.figures.information_decay import finite, is_padded
+from discreteness.figures.notes import counted, interval_note, say_empty
 from discreteness.plotting import MODEL_COLOURS, SMALL, WIDTH, band
 
 COLUMNS = "source dataset padding corruption measure statistic noise value low high n".split()
-LANGUAGE = "grammar"  # the source whose information is known exactly
+LANGUAGE = ("grammar", "grammar")  # source and data set whose information is known exactly; a model may be named so too
 COLOURS = {"mask": "#0072B2", "uniform": "#E69F00", "gaussian": "#009E73"}
 NAMES = {"mask": "masking", "uniform": "uniform replacement", "gaussian": "Gaussian on embeddings"}
 MEASURES = {"tokens": "-", "sentence": "--"}
@@ -30,7 +31,7 @@ def draw_smooth_corruption(table: pd.DataFrame) -> Figure:
     """Draw the information that corruption leaves (columns `COLUMNS`): a known language, text, the smooth schedule."""
     table = finite(table, ("noise", "value", "low", "high")).sort_values("noise", kind="stable")
     table = table.assign(padded=is_padded(table))
-    of_language = table["source"] == LANGUAGE
+    of_language = (table["source"] == LANGUAGE[0]) & (table["dataset"] == LANGUAGE[1])
     text = table[~of_language]
     colours, names = _colours(table), _names(table)
     areas = table[table["statistic"] == "area"]
@@ -46,7 +47,8 @@ def draw_smooth_corruption(table: pd.DataFrame) -> Figure:
     shown += [(text, "Masking the answers of text")] if len(text) else []
     for place, (rows, title) in zip(above, shown, strict=True):
         axes = figure.add_subplot(place)
-        _draw_lines(axes, rows[rows["statistic"] == "kept"], colours)
+        why = "no values" if of_language.any() or rows is text else "no known language\nin this run"
+        _draw_lines(axes, rows[rows["statistic"] == "kept"], colours, why=why)
         _labels(axes, next(letters), title, "nominal noise t", "information kept")
     schedule, check = (figure.add_subplot(place) for place in middle.subgridspec(1, 2))
     area = figure.add_subplot(below)
@@ -59,11 +61,15 @@ def draw_smooth_corruption(table: pd.DataFrame) -> Figure:
         "nominal noise t(s)",
     )
     smooth = table[table["statistic"] == "smooth_kept"]
-    _draw_lines(check, smooth, colours, strength=0.12)
+    untested = set(_keys(table[table["statistic"] == "kept"])) - set(_keys(smooth))
+    _draw_lines(check, smooth, colours, strength=0.12, why="needs 2 answers" if untested else "no values")
     _labels(check, next(letters), "Information under that schedule, on other answers", "time s", "information kept")
     if smooth["noise"].notna().any():
         said = f"at most {largest_distance(smooth):.3f}\nfrom the diagonal"
         check.text(0.97, 0.97, said, transform=check.transAxes, ha="right", va="top", fontsize=SMALL)
+        if untested:
+            said = "of one answer there\nis no other to test"
+            check.text(0.03, 0.03, said, transform=check.transAxes, va="bottom", fontsize=SMALL)
     _draw_areas(area, areas, colours, names)
     plotting.panel_letter(area, next(letters), "Area between curve and diagonal")
     plotting.outer_legend(figure, _handles(table, colours, names), _about(table, of_language))
@@ -79,7 +85,7 @@ def _colours(table: pd.DataFrame) -> dict:
     colours, used, models = {}, {}, {}
     for key in _keys(table):
         source, _, _, corruption = key
-        if source == LANGUAGE:
+        if key[:2] == LANGUAGE:
             base = COLOURS.get(corruption, "#CC79A7")
         else:
             base = MODEL_COLOURS[models.setdefault(source, len(models)) % len(MODEL_COLOURS)]
@@ -90,11 +96,12 @@ def _colours(table: pd.DataFrame) -> dict:
 
 def _names(table: pd.DataFrame) -> dict:
     """What the legend calls a series: its corruption, and for text its model, data set and whether it was padded."""
-    several = table.loc[table["source"] != LANGUAGE, "dataset"].nunique() > 1
+    keys = _keys(table)
+    several = len({dataset for source, dataset, *_ in keys if (source, dataset) != LANGUAGE}) > 1
     names = {}
-    for key in _keys(table):
+    for key in keys:
         source, dataset, padded, corruption = key
-        if source == LANGUAGE:
+        if key[:2] == LANGUAGE:
             names[key] = NAMES.get(corruption, corruption)
         else:
             whose = f"{source}, {dataset}" if several else source
@@ -115,9 +122,10 @@ def _handles(table: pd.DataFrame, colours: dict, names: dict) -> list[Artist]:
 def _about(table: pd.DataFrame, of_language: pd.Series) -> str | None:
     """From how many sentences and answers the curves are."""
     said = []
-    for mine, what in ((table[of_language], "sentences of the language"), (table[~of_language], "reference answers")):
+    whats = (("sentence of the language", "sentences of the language"), ("reference answer", "reference answers"))
+    for mine, what in zip((table[of_language], table[~of_language]), whats, strict=True):
         number = mine.loc[mine["statistic"] == "kept", "n"].astype(float).max()
-        said += [f"{number:,.0f} {what}"] if np.isfinite(number) else []
+        said += [counted(number, *what) + interval_note(number)] if np.isfinite(number) else []
     return ", ".join(said) or None
 
 
@@ -129,14 +137,21 @@ def _labels(axes: Axes, letter: str, title: str, x: str, y: str) -> None:
     plotting.panel_letter(axes, letter, title)
 
 
-def _draw_lines(axes: Axes, table: pd.DataFrame, colours: dict, rising: bool = False, strength: float = 0.22) -> None:
-    """A line with its band a series and measure, and the diagonal."""
+def _draw_lines(
+    axes: Axes,
+    table: pd.DataFrame,
+    colours: dict,
+    rising: bool = False,
+    strength: float = 0.22,
+    why: str = "no values",
+) -> None:
+    """A line with its band a series and measure, and the diagonal. why: said where there is none."""
     table = table.dropna(subset="noise")
     for (*key, measure), rows in table.groupby([*SERIES, "measure"], sort=False):
         style = MEASURES.get(measure, ":")
         band(axes, rows, colours[tuple(key)], style, over="noise", strength=strength)
     if table.empty:
-        say_empty(axes)
+        say_empty(axes, why)
         return
     ends = [0, 1] if rising else [1, 0]
     axes.plot([0, 1], ends, color="#777777", linestyle=(0, (1, 1.5)), linewidth=1.2, zorder=1)

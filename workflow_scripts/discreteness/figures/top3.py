@@ -10,6 +10,7 @@ from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from discreteness import plotting
+from discreteness.figures.notes import counted
 from discreteness.plotting import CLASS_COLOURS, SMALL, WIDTH
 
 COLUMNS = [
@@ -89,11 +90,20 @@ def cut_runs(runs: list[Run], rows: int) -> list[Run]:
     return [Run(a, b - 1) for a, b in zip(firsts, [*firsts[1:], stop], strict=True)]
 
 
-def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16) -> Figure:
+def shown(span: int, corruption: str) -> str:
+    """What a model is shown behind the prompt where `span` tokens are asked of it, by its kind of corruption."""
+    if corruption == "causal":
+        return "+ reference answer\nup to each position"
+    what = {"mask": "mask", "uniform": "random token", "gaussian": "noisy token"}[corruption]
+    return f"+ {counted(span, what)}"
+
+
+def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16, corruption: str = "mask") -> Figure:
     """Draw the predictions for the first prompt of the table (columns `COLUMNS`).
 
-    The nearest `near` positions get a row each, the others at most `far` rows of runs with the same most
-    probable token; below, every position as a stack of its probabilities and as its entropy.
+    corruption: the model's (see `Denoiser`), which says what it was shown at the positions. The nearest `near`
+    positions get a row each, the others at most `far` rows of runs with the same most probable token; below, every
+    position as a stack of its probabilities and as its entropy.
     """
     table = table[table["prompt_id"] == table["prompt_id"].iloc[0]].sort_values(["position", "rank"])
     positions = sorted(table["position"].unique())
@@ -106,7 +116,7 @@ def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16) -> Figure:
 
     head, strip, curve, foot, table_height = HEAD, 0.85, 0.72, 0.38, (lines + 1) * ROW
     figure = Figure(figsize=(WIDTH, head + table_height + BREAK + strip + SPACE + curve + foot))
-    _draw_prompt(figure, table, len(positions))
+    _draw_prompt(figure, table, shown(len(positions), corruption))
     ranks = min(RANKS, int(table["rank"].max()))
     top = head + table_height
     half = (WIDTH - 0.14 - GAP) / 2
@@ -132,8 +142,8 @@ def _axes(figure: Figure, left: float, bottom: float, width: float, height: floa
     return figure.add_axes((left / WIDTH, 1 - bottom / total, width / WIDTH, height / total))
 
 
-def _draw_prompt(figure: Figure, table: pd.DataFrame, span: int) -> None:
-    """Model, data set and the prompt in a box, as the start of what the model reads."""
+def _draw_prompt(figure: Figure, table: pd.DataFrame, then: str) -> None:
+    """Model, data set and the prompt in a box, as the start of what the model reads; and what follows it."""
     axes = _axes(figure, 0.07, 0.47, WIDTH - 0.14, 0.41)
     axes.set_axis_off()
     axes.set(xlim=(0, WIDTH - 0.14), ylim=(0, 0.41))
@@ -150,7 +160,7 @@ def _draw_prompt(figure: Figure, table: pd.DataFrame, span: int) -> None:
     prompt = plotting.wrap_text(row["prompt"], room, 7.5, 2)
     for line, height in zip(prompt, (0.2,) if len(prompt) == 1 else (0.275, 0.125), strict=False):
         axes.text(indent, height, line, fontsize=7.5, va="center", parse_math=False)
-    axes.text(WIDTH - 0.22, 0.2, f"+ {span} masks", fontsize=7, color="#555555", va="center", ha="right")
+    axes.text(WIDTH - 0.22, 0.2, then, fontsize=7, color="#555555", va="center", ha="right")
 
 
 def _draw_rows(axes: Axes, table: pd.DataFrame, rows: list[Run], ranks: int, lines: int, width: float) -> None:
