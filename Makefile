@@ -2,14 +2,16 @@
 PYTHON ?= python3
 CORES ?= all
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
 UV_VERSION := 0.13.8
 
-# uv ignores pip's settings; a folder of wheels that pip is told to look in (a CPU build of torch, say) serves here too.
-export UV_FIND_LINKS ?= $(wildcard $(PIP_FIND_LINKS))
+# uv ignores pip's settings; folders of wheels that pip is told to look in (a CPU build of torch, say) serve here too.
+comma := ,
+space := $(subst ,, )
+export UV_FIND_LINKS ?= $(subst $(space),$(comma),$(strip $(wildcard $(PIP_FIND_LINKS))))
 # Compile once now instead of in every job.
 export UV_COMPILE_BYTECODE := 1
-export PATH := $(BIN):$(PATH)
+# The only absolute path: this folder's own may have a space or a quote in it.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: all setup test test-slow test-kill test-cluster cluster-stop lint format report bench clean
 all: setup
@@ -18,9 +20,9 @@ all: setup
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	uv pip install --python $(BIN)/python --quiet --constraint constraints.txt --editable '.[dev]'
+	"$(PYTHON)" -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	uv pip install --python $(VENV)/bin/python --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # Files side by side: one process a core, at most four.

@@ -16,12 +16,21 @@ import pandas as pd
 import pytest
 from docutils.core import publish_parts
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from discreteness import plotting
 from discreteness.errors import InputError
 from discreteness.figures.frequency_collapse import collapse_points, draw_frequency_collapse
-from discreteness.figures.top3 import Run, choose_runs, cut_runs, draw_top3, runs_of
+from discreteness.figures.incoherence import draw_incoherence
+from discreteness.figures.information_decay import draw_information_decay
+from discreteness.figures.marginal_trap_steps import draw_marginal_trap_steps
+from discreteness.figures.marginal_trap_toy import draw_marginal_trap_toy
+from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
+from discreteness.figures.smooth_corruption import draw_smooth_corruption
+from discreteness.figures.top3 import Run, choose_runs, cut_runs, draw_top3, runs_of, shown
 from discreteness.io import write_csv
+from test_information_figures import decay_table, price_table, smooth_table
+from test_trap_figures import incoherence_table, steps_table, toy_table
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = {
@@ -185,6 +194,25 @@ def test_frequency_collapse_draws_one_model_and_several(models, span, prompts):
     assert pixels(draw_frequency_collapse(collapse_table(names[:models], span, prompts))).shape[1] == 7 * 60
 
 
+@pytest.mark.parametrize(
+    ("corruption", "span", "said"),
+    [
+        ("mask", 16, "+ 16 masks"),
+        ("mask", 1, "+ 1 mask"),
+        ("causal", 16, "+ reference answer\nup to each position"),
+        ("uniform", 16, "+ 16 random tokens"),
+    ],
+)
+def test_top3_says_what_the_model_was_shown(corruption, span, said):
+    assert shown(span, corruption) == said
+    figure = draw_top3(top3_table(span=span, prompt=PROMPT * 9), corruption=corruption)
+    pixels(figure)
+    words = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert [word for word in words if word.startswith("+")] == [said]
+    others = [box for word, box in words.items() if word != said]
+    assert max(box.x1 for box in others) < words[said].x0  # the prompt ends before it
+
+
 def test_frequency_collapse_without_collapse_or_optional_curves():
     table = collapse_table(("docs-base", "docs-mini"), span=8)
     table.loc[table["statistic"] == "collapse_point", "value"] = np.nan
@@ -266,20 +294,21 @@ def test_tables_keep_odd_tokens_and_errors_name_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "draw", "table"),
+    ("name", "draw", "table", "corruption"),
     [
-        ("top3", draw_top3, lambda: top3_table(span=4)),
-        ("frequency_collapse", draw_frequency_collapse, lambda: collapse_table(span=4)),
+        ("top3", draw_top3, lambda: top3_table(span=4), "causal"),
+        ("frequency_collapse", draw_frequency_collapse, lambda: collapse_table(span=4), {"docs-base": "causal"}),
     ],
     ids=["top3", "frequency_collapse"],
 )
-def test_scripts_write_the_same_bytes_every_time(name, draw, table, tmp_path):
+def test_scripts_write_the_same_bytes_every_time(name, draw, table, corruption, tmp_path):
     style = tmp_path / "matplotlibrc"
     style.write_text((ROOT / "matplotlibrc").read_text().replace("savefig.dpi: 300", "savefig.dpi: 60"))
     write_csv(table(), tmp_path / "table.csv")
     output = SimpleNamespace(pdf=str(tmp_path / "out" / "a.pdf"), png=str(tmp_path / "out" / "a.png"))
     inputs = SimpleNamespace(table=str(tmp_path / "table.csv"), style=str(style))
-    job = SimpleNamespace(input=inputs, output=output, log=[str(tmp_path / "log")])
+    params = SimpleNamespace(settings={"corruption": corruption})
+    job = SimpleNamespace(input=inputs, output=output, params=params, log=[str(tmp_path / "log")])
     try:
         runpy.run_path(str(ROOT / "workflow_scripts" / f"plot_{name}.py"), init_globals={"snakemake": job})
     finally:
@@ -287,9 +316,54 @@ def test_scripts_write_the_same_bytes_every_time(name, draw, table, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.pdf", "a.png"]
     pdf, png = Path(output.pdf).read_bytes(), Path(output.png).read_bytes()
     table = plotting.read_figure_table(inputs.table, [])
-    plotting.save_figure(draw(table), output.pdf, output.png)
+    plotting.save_figure(draw(table, corruption=corruption), output.pdf, output.png)
     assert (Path(output.pdf).read_bytes(), Path(output.png).read_bytes()) == (pdf, png)
     assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf
+
+
+# ---- names that look like something else
+
+MODELS = (
+    "1.5",
+    "007",
+    "1e3",
+    "data",
+)  # allowed names of models: a number, one with zeros, one in disguise, a special one
+NAMED = {
+    "top3": (draw_top3, lambda: top3_table(span=8).assign(model="007"), {"007"}),
+    "frequency_collapse": (draw_frequency_collapse, lambda: collapse_table(MODELS[:2], span=8), {"1.5", "007"}),
+    "information_decay": (draw_information_decay, lambda: decay_table(MODELS), set(MODELS)),
+    "price_of_parallelism": (draw_price_of_parallelism, lambda: price_table(MODELS), set(MODELS)),
+    "smooth_corruption": (draw_smooth_corruption, lambda: smooth_table(("007", "grammar")), {"007, answers, tokens"}),
+    "incoherence": (draw_incoherence, lambda: incoherence_table(MODELS, ("2", "1.0")), {*MODELS, "2", "1.0"}),
+    "marginal_trap_steps": (draw_marginal_trap_steps, lambda: steps_table(MODELS, ("2", "1.0")), {*MODELS, "2", "1.0"}),
+    "marginal_trap_toy": (draw_marginal_trap_toy, lambda: toy_table(MODELS), set(MODELS)),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_that_look_like_numbers_stay_names(name, tmp_path):
+    draw, table, names = NAMED[name]
+    write_csv(table(), tmp_path / "table.csv")
+    figure = draw(plotting.read_figure_table(tmp_path / "table.csv", []))
+    for axes in figure.axes:
+        axes.get_yticklabels()  # makes the labels
+    assert names <= {text.get_text() for text in figure.findobj(Text)}
+
+
+def test_a_model_may_be_called_like_a_known_language():
+    """It has a colour and a name of its own, and is no known language."""
+    table = smooth_table(("grammar",))
+    words = {text.get_text() for text in draw_smooth_corruption(table).findobj(Text)}
+    assert {"masking", "grammar, answers", "Masking the answers of text"} <= words
+    alone = {text.get_text() for text in draw_smooth_corruption(smooth_table(("grammar",), False)).findobj(Text)}
+    assert "no known language\nin this run" in alone and "masking" not in alone
+
+
+def test_a_model_may_be_called_like_the_data():
+    """Its ways of decoding are drawn, beside the language itself."""
+    words = [text.get_text() for text in draw_marginal_trap_toy(toy_table(("data",), ("toy",))).findobj(Text)]
+    assert {"one step", "two steps", "sequential"} <= set(words) and words.count("data") == 2
 
 
 def test_plotting_starts_without_torch():
@@ -298,12 +372,15 @@ def test_plotting_starts_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("corruption", ["mask", "causal", "uniform"])
 @pytest.mark.parametrize("name", ["captions/top3", "captions/frequency_collapse", "workflow"])
-def test_report_texts_render(name):
+def test_report_texts_render(name, corruption):
     probe = {"span": 128, "top_k": 3, "prompts": 100, "example": 0}
     config = {"models": ["docs-base", "docs-mini"], "datasets": ["docs"], "seed": 0, "probe": probe}
     wildcards = SimpleNamespace(model="docs-base", dataset="docs")
-    about = SimpleNamespace(config=config, wildcards=wildcards, params=SimpleNamespace(example=0))
+    of_models = {"docs-base": corruption, "docs-mini": "mask"} if "collapse" in name else corruption
+    params = SimpleNamespace(settings=SimpleNamespace(example=0, corruption=of_models))
+    about = SimpleNamespace(config=config, wildcards=wildcards, params=params)
     source = (ROOT / "report" / f"{name}.rst").read_text(encoding="utf-8")
     text = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(source).render(snakemake=about)
     html = publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]

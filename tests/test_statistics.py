@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from discreteness.statistics import bootstrap_mean, bootstrap_ratio, jackknife_interval
+from discreteness.statistics import (
+    bootstrap_mean,
+    bootstrap_ratio,
+    coverage,
+    jackknife_interval,
+    mean_interval,
+    percentile_interval,
+    student_t,
+    wilson,
+)
 
 
 def test_bootstrap_covers_like_the_normal_interval():
@@ -46,6 +55,75 @@ def test_a_ratio_is_pooled_and_equal_sizes_make_it_a_mean():
 
 
 def test_a_ratio_without_anything_below_is_nan_and_leaves_the_others():
-    value, low, high = bootstrap_ratio(np.array([[0.0, 2.0], [0.0, 0.0]]), np.array([[0.0, 4.0], [0.0, 0.0]]), 0)
+    numerators, denominators = [[0.0, 2.0, 2.0], [0.0, 0.0, 1.0]], [[0.0, 4.0, 4.0], [0.0, 0.0, 1.0]]
+    value, low, high = bootstrap_ratio(np.array(numerators), np.array(denominators), 0)
     assert np.isnan([value[0], low[0], high[0]]).all()
-    assert (value[1], low[1], high[1]) == (0.5, 0.5, 0.5)
+    assert value[1] == 0.5 and np.isnan([low[1], high[1]]).all()  # of one prompt only
+    assert (value[2], low[2], high[2]) == (0.6, 0.5, 1.0)
+
+
+# ---- too few values
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 3), (1, 2, 3)])
+@pytest.mark.filterwarnings("error")
+def test_one_value_has_no_interval(shape):
+    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    for mean, low, high in (bootstrap_mean(values, 0), bootstrap_ratio(2 * values, np.full(shape, 2.0), 0)):
+        assert np.array_equal(mean, values[0]) and np.shape(low) == np.shape(high) == shape[1:]
+        assert np.isnan(low).all() and np.isnan(high).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_values_have_no_mean():
+    for found in (
+        bootstrap_mean(np.empty((0, 2)), 0),
+        bootstrap_mean(np.empty(0), 0),
+        bootstrap_ratio(np.empty((0, 2)), np.empty((0, 2)), 0),
+        mean_interval(np.empty(0)),
+        wilson(0, 0),
+    ):
+        assert all(np.isnan(part).all() for part in found)
+
+
+def test_the_jackknife_needs_two_groups():
+    low, high = jackknife_interval(np.array([1.0]), np.array([[2.0]]))
+    assert np.isnan([low, high]).all()
+    low, high = jackknife_interval(np.array([1.0]), np.array([[0.0], [2.0]]))
+    assert high[0] == pytest.approx(1 + 12.706)  # sqrt(1 / 2 · 2) = 1
+
+
+def test_percentiles_need_two_values_behind_them():
+    draws = np.arange(1001.0)
+    assert percentile_interval(draws, 2) == pytest.approx((25, 975))
+    assert np.isnan(percentile_interval(draws, 1)).all()
+
+
+def test_one_share_of_one_is_compatible_with_a_fifth():
+    """Wilson (1927) at n = 1: 1 / (1 + z²) = 0.2065, and its mirror image."""
+    assert wilson(1, 1) == pytest.approx((1, 0.2065, 1), abs=1e-4)
+    assert wilson(0, 1) == pytest.approx((0, 0, 0.7935), abs=1e-4)
+
+
+def test_a_mean_of_two_draws_is_known_as_students_t_says():
+    assert mean_interval(np.array([0.0, 2.0])) == pytest.approx((1, 1 - 12.706, 1 + 12.706))
+    value, low, high = mean_interval(np.array([5.0]))
+    assert value == 5 and np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(
+    ("degrees", "t"), [(1, 12.706), (9, 2.262), (10, 2.228), (15, 2.131), (30, 2.042), (60, 2.000), (10**6, 1.960)]
+)
+def test_students_t_is_that_of_the_tables(degrees, t):
+    assert student_t(degrees) == pytest.approx(t, abs=6e-4)
+
+
+@pytest.mark.parametrize(("n", "most"), [(0, 0), (1, 0), (2, 0.5), (3, 0.75), (5, 0.9375), (6, 0.95), (100, 0.95)])
+def test_intervals_of_few_values_cover_less_than_they_say(n, most):
+    """The range of n values misses the middle of a symmetric distribution when all lie on one side of it."""
+    assert coverage(n) == most
+    if 1 < n < 6:
+        draws = np.random.default_rng(0).normal(size=(400, n))
+        found = [bootstrap_mean(values, 0, 200)[1:] for values in draws]
+        held = np.mean([low <= 0 <= high for low, high in found])
+        assert held <= most + 3 * (most * (1 - most) / 400) ** 0.5

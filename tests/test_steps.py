@@ -140,7 +140,7 @@ def grammar_entropies():
 @pytest.mark.parametrize("schedule", ["uniform", "cosine", "dream", "optimal"])
 @pytest.mark.parametrize("steps", [1, 2])
 def test_price_on_the_grammar_is_that_of_enumeration(grammar_entropies, schedule, steps):
-    table = price.price_table({"exact": CURVE}, [steps], 0).set_index("schedule")
+    table = price.price_table({"exact": CURVE, "the same": CURVE}, [steps], 0).set_index("schedule")
     sizes = optimal_steps(CURVE, steps) if schedule == "optimal" else SCHEDULES[schedule](12, steps)
     expected = enumerated_price(grammar_entropies, sizes)
     assert table.at[schedule, "value"] == pytest.approx(expected, abs=1e-9)
