@@ -24,7 +24,6 @@ rule information_curve:
     params:
         row=model_row(*LOADING),
         prompts=measured_answers,
-        shared=lambda wildcards: prompts_of("information_curve", wildcards.dataset),
         long_prompts=config["long_prompts"],
         modes=lambda wildcards: ["padded"] if of_language(wildcards.dataset) else CURVE["modes"],
         span=measured_span,

@@ -26,7 +26,6 @@ rule decode:
         steps=decoding("steps"),
         temperatures=decoding("temperatures"),
         prompts=decoding("prompts"),
-        shared=lambda wildcards: prompts_of("decode", wildcards.dataset),
         long_prompts=config["long_prompts"],
         samples=decoding("samples"),
         span=decoding("span"),
@@ -80,7 +79,6 @@ rule rescore:
         row=model_row(*LOADING),
         batch_tokens=DECODE["batch_tokens"],
         rescored=DECODE["rescored"],
-        shared=lambda wildcards: prompts_of("rescore", wildcards.dataset),
         long_prompts=config["long_prompts"],
         recompute=needs_recomputing,
         forbid=forbidden,
@@ -132,7 +130,6 @@ rule judge:
     params:
         row=lambda wildcards: loading(DECODE["judge"]),
         batch_tokens=DECODE["batch_tokens"],
-        shared=lambda wildcards: prompts_of("judge", wildcards.dataset),
         long_prompts=config["long_prompts"],
         threads=1,
         shard=None,

@@ -107,18 +107,43 @@ def test_hints_of_size_and_place_rerun_nothing(project, keys, settings):
 
 
 def test_shards_that_come_out_the_same_are_the_same(tmp_path):
-    """Nothing is kept of another number of prompts, of a result that is gone, or of a damaged record."""
+    """Nothing is kept of another number of prompts or of a damaged record."""
     from discreteness.workload import kept_shard_size, record_shards
 
     result = tmp_path / "a.parquet"
-    record_shards(result, {"number": 0, "size": 4}, 6)
     assert kept_shard_size(result, 6) is None
-    result.write_text("")
+    record_shards(result, 4, 6)
     assert kept_shard_size(result, 6) == 4 and kept_shard_size(result, 7) is None
-    record_shards(result, None, 6)
-    assert kept_shard_size(result, 6) == 6
-    (tmp_path / "a.shards.json").write_text("{")
-    assert kept_shard_size(result, 6) is None
+    for damaged in ("{", "[]", "{}", '{"size": 3}'):
+        (tmp_path / "a.shards.json").write_text(damaged)
+        assert kept_shard_size(result, 6) is None
+        record_shards(result, 6, 6)
+        assert kept_shard_size(result, 6) == 6
+
+
+def test_a_job_elsewhere_goes_by_what_the_run_noted(project, tmp_path):
+    """A second try on a cluster's node, whose first removed the result: all prompts, though settings say otherwise."""
+    other = project.copy(tmp_path / "copy")
+    path = DECODED.format("quick")
+    (other.folder / path).unlink()
+    note = other.folder / path.replace(".parquet", ".shards.json")
+    assert json.loads(note.read_text()) == {"size": 12, "prompts": 12}
+    other.config["shard_size"] = 2
+    other.write()
+    target = "decode:model=one,dataset=questions,decoder=quick"
+    node = ("--mode", "remote", "--target-jobs", target, "--allowed-rules", "decode", "--cores", "1", "--nolock")
+    other.snakemake(*node, "--local-groupid", "0", "--attempt", "2")
+    assert read_table(other.folder / path)["prompt_id"].nunique() == 6
+
+
+def test_no_curve_shown_but_one_needed(project):
+    """`optimal` measures a curve of its own accord."""
+    with project.changed():
+        project.decoders["optimal"] = {"order": "random", "step_sizes": "optimal", "forbid": ["mask"]}
+        project.config["curve"] = {"prompts": 0, "span": 8}
+        project.config["decode"]["decoders"] = ["optimal"]
+        project.write()
+        assert project.jobs("results/tables/incoherence_questions.csv")["information_curve"] == 1
 
 
 def test_what_says_how_a_model_is_spelt_reruns_it(project):
@@ -229,13 +254,21 @@ def test_errors_are_gathered_from_logs(tmp_path):
     two = log("b.log", "2026-01-01 10:00:00,2 error: a: no such file\n")
     log("c.log", "2026-01-01 10:00:00,2 error: gone by\n2026-01-01 10:00:00,3 done\n")
     three = log("d.log", "failed\nTraceback (most recent call last):\n  File\nRuntimeError: what no one foresaw\n")
+    four = log(
+        "e.log", "Traceback (most recent call last):\n  File\nRuntimeError: CUDA error\nCompile with this or that.\n"
+    )
     log("empty.log", "")
     old = log("old.log", "2026-01-01 10:00:00,2 error: of the run before\n")
     os.utime(old, (1, 1))
     found = failures(tmp_path, time.time() - 60)
-    assert found == {"a: no such file": [one, two], "RuntimeError: what no one foresaw": [three]}
-    assert summary(found).splitlines()[0] == f"error: a: no such file ({one} and 1 more)"
+    assert found == {
+        "a: no such file": [one, two],
+        "RuntimeError: what no one foresaw": [three],
+        "RuntimeError: CUDA error": [four],
+    }
+    assert summary(found, "x.log").splitlines()[0] == f"error: a: no such file ({one} and 1 more)"
     assert last_error(two) == "a: no such file"
+    assert "ended without saying why" in summary({}, "x.log") and "x.log" in summary({}, "x.log")
 
 
 # ---- prompts that do not fit

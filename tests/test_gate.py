@@ -85,7 +85,7 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(bert):
         if "token" in path.name or path.suffix == ".jinja":
             path.unlink()
     (bert / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    assert "tokenizer" in refused(bert, "masked_lm")
+    assert re.search("no tokenizer files|no usable tokenizer|cannot spell", refused(bert, "masked_lm"))
 
 
 def test_vocab_txt_is_taken_along(bert, tmp_path):
@@ -134,7 +134,7 @@ def test_whole_words_without_a_token_for_others(llada):
         ("{{ messages[0]['content'] ", "cannot render"),
         ("{% for part in messages[0]['content'] %}{{ part['text'] }}{% endfor %}<|eot_id|>", "does not appear"),
         ("<|eot_id|>", "does not appear in its own rendering"),
-        ("{{ messages[0]['content'] }}{{ range(10**4)|random }}", "differently each time"),
+        ("{{ messages[0]['content'] }}{{ range(99999)|random }}{{ range(99999)|random }}", "differently each time"),
     ],
 )
 def test_templates_that_lose_the_prompt(llada, template, message):

@@ -163,7 +163,7 @@ def test_numbers_given_as_text_in_nested_overrides():
         ("a: {family: llada, path: config, context_lenght: 4}", r"did you mean 'context_length'"),
         ("a: {family: llada}", r"not valid without a source: it needs `path` or `repo` or `train` or `lan"),
         ("my model: {family: llada, path: config}", r"the name 'my model' does not match .*: ' ' cannot stand in it"),
-        ("Übung: {family: llada, path: config}", r"'U' and 'Ü'|'Ü' cannot stand in it"),
+        ("Übung: {family: llada, path: config}", r"'Ü' cannot stand in it"),
         ("-a: {family: llada, path: config}", r"must begin with a-z or 0-9"),
         ("a: {family: llada, path: README.md}", r"a.path: README.md is a file .expected a folder with config.json"),
         ("a: {family: llada, path: config, size_gb: .inf}", r"a.size_gb: inf is not a finite number"),
@@ -217,6 +217,7 @@ def test_numbers_as_yaml_1_2_reads_them(tmp_path):
     (tmp_path / "n.yaml").write_text("a: 1e-3\nb: 2.5E+2\nc: 1_000\nd: 010\ne: .5\nf: -3\ng: 1.\n")
     read = read_yaml(tmp_path / "n.yaml")
     assert (read["a"], read["b"], read["e"], read["f"], read["g"]) == (0.001, 250.0, 0.5, -3, 1.0)
+    assert (read["c"], read["d"]) == ("1_000", 10)
 
 
 def test_merged_rows_may_repeat_keys(tmp_path):

@@ -13,7 +13,6 @@ from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.prompts import fit_prompts
 from discreteness.selection import select_prompts, take_shard
-from discreteness.workload import record_shards
 
 
 def measured_curve(path: str, span: int):
@@ -21,12 +20,11 @@ def measured_curve(path: str, span: int):
     return convex_mean(prompt_curves(as_generated(read_table(path))).values(), span)
 
 
-def main(input, output, params, config, decoder: str, result: str, log) -> None:
+def main(input, output, params, config, decoder: str, log) -> None:
     """Load the model once, answer every prompt with each variant of the decoder's row."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
     chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
-    record_shards(result, params.shard, params.shared)
     denoiser = load_model(input.model, params.row, config)
     span = params.span or max(len(denoiser.encode_answer(answer)) for answer in rows["answer"])
     chosen, prompts = fit_prompts(denoiser, chosen, span, params.long_prompts)
@@ -58,5 +56,4 @@ with job(snakemake.log[0]) as log:  # noqa: F821
     if snakemake.input.get("parts"):  # noqa: F821
         join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
     else:
-        result = "results/decodings/{model}/{dataset}/{decoder}.parquet".format(**snakemake.wildcards)  # noqa: F821
-        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, decoder, result, log)  # noqa: F821
+        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, decoder, log)  # noqa: F821

@@ -6,7 +6,7 @@ import pandas as pd
 
 from discreteness.coherence.incoherence import JUDGE_BOUND, incoherence, with_judge
 from discreteness.coherence.text import bigrams, words
-from discreteness.io import read_csv, read_table, write_csv
+from discreteness.io import read_csv, read_rows, read_table, write_csv
 from discreteness.jobs import job, parameters
 
 
@@ -14,7 +14,7 @@ def main(input, output, params, log) -> None:
     """Read the decodings, rescored and judged answers by model and decoder; write both tables."""
     pairs = [(model, decoder) for model in params.models for decoder in params.decoders]
     judged = [read_table(path) for path in input.judged] or [None] * len(pairs)
-    tables = dict(zip(pairs, zip(map(read_table, input.answers), map(read_table, input.rescored), judged, strict=True)))  # noqa: B905
+    tables = dict(zip(pairs, zip(map(read_rows, input.answers), map(read_table, input.rescored), judged, strict=True)))  # noqa: B905
     texts = {Path(path).stem: path for path in input.training}
     seen: dict[str, set] = {}
     frames, examples = [], []

@@ -9,15 +9,13 @@ from discreteness.errors import InputError
 from discreteness.io import join_tables, read_table, table_writer
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import select_prompts, take_shard
-from discreteness.workload import record_shards
 
 
-def main(input, output, params, config, result: str, log) -> None:
+def main(input, output, params, config, log) -> None:
     """Load the model once; write the records of the curve and of the salience states."""
     use_threads(params.threads)
     rows = read_table(input.prompts)
     chosen = take_shard(select_prompts(rows, params.prompts, params.example, params.seed), params.shard)
-    record_shards(result, params.shard, params.shared)
     denoiser = load_model(input.model, params.row, config)
     fitting = (rows, chosen, params.span)
     prepared = [estimate.prepare(denoiser, *fitting, mode, params.long_prompts) for mode in params.modes]
@@ -45,5 +43,4 @@ with job(snakemake.log[0]) as log:  # noqa: F821
         join_tables(input.parts, output.curve)
         join_tables(input.salience_parts, output.salience)
     else:
-        result = "results/curves/{model}/{dataset}.parquet".format(**snakemake.wildcards)  # noqa: F821
-        main(input, output, parameters(snakemake), snakemake.config, result, log)  # noqa: F821
+        main(input, output, parameters(snakemake), snakemake.config, log)  # noqa: F821

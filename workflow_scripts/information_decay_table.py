@@ -3,7 +3,7 @@
 import pandas as pd
 
 from discreteness.curves.views import recoverable_information, salience_table, spread
-from discreteness.io import read_table, write_csv
+from discreteness.io import read_rows, read_table, write_csv
 from discreteness.jobs import job, parameters
 
 COLUMNS = ["model", "padding", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
@@ -23,7 +23,7 @@ def rows_of(records: pd.DataFrame, salient: pd.DataFrame, seed: int) -> pd.DataF
 with job(snakemake.log[0]):  # noqa: F821
     params, input = parameters(snakemake), snakemake.input  # noqa: F821
     tables = [
-        rows_of(read_table(curve), read_table(salient), params.seed).assign(model=model)
+        rows_of(read_rows(curve), read_table(salient), params.seed).assign(model=model)
         for model, curve, salient in zip(params.models, input.curves, input.salience, strict=True)
     ]
     write_csv(pd.concat(tables, ignore_index=True)[COLUMNS], snakemake.output[0])  # noqa: F821

@@ -8,13 +8,11 @@ from discreteness.denoisers import load_model
 from discreteness.io import join_tables, read_table, write_table
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.selection import answers_of_shard
-from discreteness.workload import record_shards
 
 
-def main(input, output, params, config, result: str) -> None:
+def main(input, output, params, config) -> None:
     """Load the judge once; score every answer behind its prompt."""
     use_threads(params.threads)
-    record_shards(result, params.shard, params.shared)
     judge = load_model(input.model, params.row, config)
     prompts = read_table(input.prompts).set_index("prompt_id")["prompt"]
     answers = read_table(input.answers, ["prompt_id", "sample", "steps", "temperature", "text"])
@@ -29,5 +27,4 @@ with job(snakemake.log[0]):  # noqa: F821
     if snakemake.input.get("parts"):  # noqa: F821
         join_tables(snakemake.input.parts, snakemake.output[0])  # noqa: F821
     else:
-        result = "results/coherence/{model}/{dataset}/{decoder}.judged.parquet".format(**snakemake.wildcards)  # noqa: F821
-        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, result)  # noqa: F821
+        main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config)  # noqa: F821

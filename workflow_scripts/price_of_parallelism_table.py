@@ -3,7 +3,7 @@
 import pandas as pd
 
 from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices_of_records
-from discreteness.io import read_csv, read_table, write_csv
+from discreteness.io import read_csv, read_rows, write_csv
 from discreteness.jobs import job, parameters
 from discreteness.languages import get_language, information_curve
 
@@ -25,7 +25,7 @@ def sampled(path: str, model: str) -> pd.DataFrame:
 def main(input, output, params) -> None:
     """Predicted prices of every model, then what they can be compared with."""
     frames = [
-        prices_of_records(read_table(path), params.steps, params.seed).assign(model=model)
+        prices_of_records(read_rows(path), params.steps, params.seed).assign(model=model)
         for model, path in zip(params.models, input.curves, strict=True)
     ]
     if params.language:

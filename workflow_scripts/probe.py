@@ -12,17 +12,15 @@ from discreteness.io import atomic, read_table, write_json, write_table
 from discreteness.jobs import job, parameters, peak_memory, use_threads, write_provenance
 from discreteness.probing import prepare, probe
 from discreteness.selection import select_prompts, take_shard
-from discreteness.workload import record_shards
 
 
-def main(input, output, params, config, result: str, log) -> None:
+def main(input, output, params, config, log) -> None:
     """Load the model once, probe the shard's prompts, write positions, tokens, sums, provenance and speed."""
     use_threads(params.threads)
     settings = params.probe
     rows = read_table(input.prompts)
     chosen = select_prompts(rows, settings["prompts"], settings["example"], params.seed)
     mine = take_shard(chosen, params.shard)
-    record_shards(result, params.shard, settings["prompts"])
     start = time.perf_counter()
     denoiser = load_model(input.model, params.row, config)
     loaded = time.perf_counter()
@@ -62,5 +60,4 @@ def main(input, output, params, config, result: str, log) -> None:
 
 
 with job(snakemake.log[0]) as log:  # noqa: F821
-    result = "results/probe/{model}/{dataset}.positions.parquet".format(**snakemake.wildcards)  # noqa: F821
-    main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, result, log)  # noqa: F821
+    main(snakemake.input, snakemake.output, parameters(snakemake), snakemake.config, log)  # noqa: F821

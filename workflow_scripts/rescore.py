@@ -11,7 +11,6 @@ from discreteness.io import join_tables, read_csv, read_table, write_csv, write_
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.prompts import fit_prompts
 from discreteness.selection import answers_of_shard
-from discreteness.workload import record_shards
 
 EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
 
@@ -28,10 +27,9 @@ def worst(denoiser, answers: pd.DataFrame, table: pd.DataFrame, k: int) -> pd.Da
     return pd.concat(frames[1:] or frames, ignore_index=True)
 
 
-def main(input, output, params, config, result: str) -> None:
+def main(input, output, params, config) -> None:
     """Load the model once; score, list, write."""
     use_threads(params.threads)
-    record_shards(result, params.shard, params.shared)
     denoiser = load_model(input.model, params.row, config)
     answers = answers_of_shard(read_table(input.answers), params.shard)
     rows = read_table(input.prompts)
@@ -65,5 +63,4 @@ with job(snakemake.log[0]):  # noqa: F821
         join_tables(input.parts, output.tokens)
         write_csv(join_examples(input.example_parts, params.examples), output.examples)
     else:
-        result = "results/coherence/{model}/{dataset}/{decoder}.rescored.parquet".format(**snakemake.wildcards)  # noqa: F821
-        main(input, output, params, snakemake.config, result)  # noqa: F821
+        main(input, output, params, snakemake.config)  # noqa: F821

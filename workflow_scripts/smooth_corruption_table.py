@@ -3,7 +3,7 @@
 import pandas as pd
 
 from discreteness.curves.smooth import smooth_corruption_of_language, smooth_corruption_of_records
-from discreteness.io import read_table, write_csv
+from discreteness.io import read_rows, write_csv
 from discreteness.jobs import job, parameters, use_threads
 from discreteness.languages import get_language
 
@@ -15,6 +15,6 @@ with job(snakemake.log[0]):  # noqa: F821
         exact = smooth_corruption_of_language(get_language(params.language), params.sentences, params.seed)
         frames.append(exact.assign(source=params.language, dataset=params.language))
     for (model, dataset), path in zip(params.pairs, snakemake.input.curves, strict=True):  # noqa: F821
-        masked = smooth_corruption_of_records(read_table(path), params.seed)
+        masked = smooth_corruption_of_records(read_rows(path), params.seed)
         frames.append(masked.assign(source=model, dataset=dataset))
     write_csv(pd.concat(frames, ignore_index=True), snakemake.output[0])  # noqa: F821

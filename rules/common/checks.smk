@@ -4,7 +4,7 @@ import atexit
 import time
 
 from discreteness.cluster import check_none_left
-from discreteness.dates import check_dates
+from discreteness.dates import TOLERANCE, check_dates
 from discreteness.denoisers import check_device
 from discreteness.failures import failures, summary
 
@@ -39,6 +39,9 @@ if workflow.is_main_process:
 onstart:
     try:
         check_writable("results")
+        if workflow.is_main_process:
+            for result, (size, prompts) in SHARED_OUT.items():
+                record_shards(result, size, prompts)
         if workflow.non_local_exec and default_resource("gpu_partition"):
             check_none_left(Path.cwd())
     except InputError as error:
@@ -46,5 +49,5 @@ onstart:
 
 
 onerror:
-    # after all that Snakemake still has to say, which is in its own log too
-    atexit.register(sys.stderr.write, summary(failures("results/logs", STARTED)))
+    if workflow.is_main_process:  # after all that Snakemake still has to say, which is in its own log too
+        atexit.register(sys.stderr.write, summary(failures("results/logs", STARTED - TOLERANCE), log))

@@ -84,7 +84,7 @@ def curve_models(dataset):
 
 def measured_answers(wildcards):
     """How many answers a curve is measured on; of a language, sentences."""
-    return CURVE["sentences"] if of_language(wildcards.dataset) else max(1, CURVE["prompts"])
+    return CURVE["sentences"] if of_language(wildcards.dataset) else prompts_of("information_curve", wildcards.dataset)
 
 
 def measured_span(wildcards):

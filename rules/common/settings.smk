@@ -23,7 +23,7 @@ from discreteness.io import check_link, check_writable
 from discreteness.languages import get_language
 from discreteness.settings import load_settings, read_yaml, schema, typed
 from discreteness.sources import fingerprint
-from discreteness.workload import has_gpu, kept_shard_size, prompts_per_job, size_gb
+from discreteness.workload import has_gpu, kept_shard_size, prompts_per_job, record_shards, size_gb
 
 
 @contextmanager

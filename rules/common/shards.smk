@@ -5,7 +5,8 @@ def prompts_of(work, dataset):
     """Prompts that a rule works on; of a language, the answers of its only one are not shared out."""
     if of_language(dataset) and work != "probe":
         return 1
-    return {"probe": PROBE, "information_curve": CURVE}.get(work, DECODE)["prompts"]
+    prompts = {"probe": PROBE, "information_curve": CURVE}.get(work, DECODE)["prompts"]
+    return max(1, prompts)  # a decoder may need a curve where none is shown
 
 
 # What a rule's shards are put together to
@@ -18,14 +19,22 @@ RESULT = {
 }
 
 
+# Result -> (prompts of each of its jobs, all its prompts), as far as this command asked for them
+SHARED_OUT = {}
+
+
 @cache
 def shard_size(work, of, result, dataset):
-    """Prompts of one shard of a job with model `of`: as many as before where the result is there, at most all.
+    """Prompts of one shard of a job with model `of`, at most all.
 
-    How many suit the model is a guess from its size, which moves no number: a better guess reruns nothing.
+    How many suit the model is a guess from its size, which moves no number: where the result is there it stays as it
+    was, and a better guess reruns nothing. A job on another machine goes by what the run that submitted it noted.
     """
     prompts = prompts_of(work, dataset)
-    return min(prompts, kept_shard_size(result, prompts) or prompts_per_job(work, config, MODEL_ROWS[of]))
+    noted = kept_shard_size(result, prompts) if Path(result).is_file() or not workflow.is_main_process else None
+    size = min(prompts, noted or prompts_per_job(work, config, MODEL_ROWS[of]))
+    SHARED_OUT[result] = (size, prompts)
+    return size
 
 
 def size_of(work, of, wildcards):

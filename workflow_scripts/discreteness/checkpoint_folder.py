@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,6 +17,17 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "dict.txt", "emoji.json", "byte_maps.json"),
     *("*.model", "*.tiktoken", "*.spm", "prophetnet.tokenizer", "chat_template.jinja", "chat_template.json"),
+)
+# Those that hold a vocabulary, one of which a tokenizer needs
+VOCABULARY_FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "dict.txt",
+    "*.model",
+    "*.tiktoken",
+    "*.spm",
+    "*.tokenizer",
 )
 # Weights in other layouts, or of something else, that lie beside a model's
 OTHER_WEIGHTS = ("consolidated*", "adapter_*", "optimizer*", ".*")
@@ -145,14 +155,8 @@ def link_checkpoint(source: Path, target: Path, expected: dict[str, str]) -> Non
             raise InputError(f"{source / name}: sha256 is {found.get(name, 'missing')}, the model's row says {digest}")
     check_download(source, found)
     target.mkdir(parents=True, exist_ok=True)
-    _remove_links(target.iterdir())
+    for path in [path for path in target.iterdir() if path.is_symlink() or not path.is_dir()]:
+        path.unlink()  # what an earlier source left behind, and the record that speaks of it
     for path in files:
         os.symlink(path.resolve(), target / path.name)
     write_json({"source": source.as_posix(), **origin(source), "sha256": found}, target / "provenance.json")
-
-
-def _remove_links(paths: Iterable[Path]) -> None:
-    """Remove what an earlier source left behind: links, and the record that speaks of them."""
-    for path in paths:
-        if path.is_symlink() or path.name == "provenance.json":
-            path.unlink()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from discreteness.columns import POSITIONS
+from discreteness.errors import InputError
 from discreteness.statistics import FEWEST, bootstrap_mean, jackknife_interval
 from discreteness.token_classes import CLASSES
 
@@ -104,8 +105,13 @@ def collapse_point(information, share: float = 0.1) -> int | None:
 def top3(tokens: pd.DataFrame, positions: pd.DataFrame, prompt: pd.Series) -> pd.DataFrame:
     """One prompt's most probable tokens at every position, with the position's entropy and reference token.
 
-    prompt: its row of the prompts table.
+    prompt: its row of the prompts table. Raises InputError for a prompt that the probe left out.
     """
     mine = tokens[tokens["prompt_id"] == prompt["prompt_id"]]
+    if mine.empty:
+        raise InputError(
+            f"prompt {prompt['prompt_id']}: the example of the top-3 figure does not fit the model's context and was "
+            "skipped; name another row as `probe.example` or in the data set's row, or use `long_prompts: truncate`"
+        )
     about = positions[positions["prompt_id"] == prompt["prompt_id"]][["position", "entropy", "answer_token"]]
     return mine.merge(about, on="position", how="left", validate="many_to_one").assign(prompt=prompt["prompt"])

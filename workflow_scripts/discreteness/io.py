@@ -198,6 +198,14 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
         raise InputError(f"{path}: not a table with columns {columns or 'as expected'} ({error})") from None
 
 
+def read_rows(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """`read_table` of results that must have rows; InputError where every prompt was left out."""
+    table = read_table(path, columns)
+    if table.empty:
+        raise InputError(f"{path}: no rows; none of the prompts fits the model's context (`long_prompts: skip`)")
+    return table
+
+
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a tidy table for people and plotting programs: nine significant digits, `\\n` line ends.
 

@@ -34,23 +34,28 @@ def fit_prompts(
                 "nothing at the first position"
             )
         room = denoiser.context_length - length
-        if fits := len(prompt) <= room:
-            pass
-        elif long_prompts == "refuse" or room < 1:
+        fits = len(prompt) <= room
+        if not fits and (long_prompts == "refuse" or (long_prompts == "truncate" and room < 1)):
+            hint = "skip" if room < 1 else "skip` or `truncate"
             raise InputError(
                 f"prompt {prompt_id}: {len(prompt)} tokens and a span of {length} exceed the model's context of "
-                f"{denoiser.context_length} tokens (config: `long_prompts: skip` or `truncate` goes on without)"
+                f"{denoiser.context_length} tokens (config: `long_prompts: {hint}` goes on without)"
             )
-        else:
+        if not fits:
             long.append(prompt_id)
         kept.append(fits or long_prompts == "truncate")
         if kept[-1]:
             prompts.append(prompt if fits else prompt[-room:])
-    if long:
-        listed = ", ".join(long[:LISTED]) + (" …" if len(long) > LISTED else "")
+    log_long(long, len(chosen), denoiser.context_length, long_prompts)
+    return chosen[np.array(kept, dtype=bool)].reset_index(drop=True), prompts
+
+
+def log_long(names: Sequence[str], total: int, context_length: int, long_prompts: str) -> None:
+    """Say in the log how many of `total` prompts do not fit a context, which, and what has become of them."""
+    if names:
+        listed = ", ".join(names[:LISTED]) + (" …" if len(names) > LISTED else "")
         done = "skipped" if long_prompts == "skip" else "truncated from the left"
         logging.getLogger("discreteness").warning(
             "%d of %d prompts do not fit the model's context of %d tokens and are %s: %s",
-            *(len(long), len(chosen), denoiser.context_length, done, listed),
+            *(len(names), total, context_length, done, listed),
         )
-    return chosen[np.array(kept, dtype=bool)].reset_index(drop=True), prompts

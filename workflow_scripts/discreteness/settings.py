@@ -35,17 +35,18 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = {  # YAML 1.2's core schema; the first that matches counts
+    "int": r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+    "float": r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:float"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in _NUMBERS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
+for _kind, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), list("-+0123456789."))
+_Loader.add_constructor(_TAG + "int", lambda loader, node: int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10))
 
 
 def parse_yaml(text: str) -> object:
@@ -210,7 +211,7 @@ def load_settings(config: Mapping) -> Tables:
     _check_names(tables, config["tables"])
     for name, row in models.items():
         if "train" in row and row["train"]["data"] in tables["datasets"]:
-            datasets[row["train"]["data"]] = tables["datasets"][row["train"]["data"]]
+            datasets[row["train"]["data"]] = _with_home(tables["datasets"][row["train"]["data"]])
         elif "train" in row and "path" not in row:
             raise InputError(
                 f"{config['tables']['models']}: {name}.train.data: {row['train']['data']!r} is not a row of "

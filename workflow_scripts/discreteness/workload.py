@@ -68,25 +68,21 @@ def prompts_per_job(work: str, config: Mapping, row: Mapping) -> int:
     return max(1, int(60 * config["job_minutes"] * tokens_per_second(row, config["device"]) / tokens))
 
 
-def _shards_record(result: str | Path) -> Path:
+def shards_record(result: str | Path) -> Path:
+    """Where it is noted how the prompts of a result are shared out among jobs."""
     return Path(result).with_suffix(".shards.json")
 
 
-def record_shards(result: str | Path, shard: Mapping[str, int] | None, prompts: int) -> None:
-    """Note beside a result how its prompts are shared out: to `shard["size"]` a job, or all to one where it is None."""
-    record = {"size": shard["size"] if shard else prompts, "prompts": prompts}
-    path = _shards_record(result)
-    if not path.is_file() or json.loads(path.read_text()) != record:
-        write_json(record, path)
+def record_shards(result: str | Path, size: int, prompts: int) -> None:
+    """Note beside a result that each of its jobs takes `size` of `prompts` prompts; for one writer at a time."""
+    if kept_shard_size(result, prompts) != size:
+        write_json({"size": size, "prompts": prompts}, shards_record(result))
 
 
 def kept_shard_size(result: str | Path, prompts: int) -> int | None:
-    """Prompts of each of the jobs that made a result of `prompts` prompts; None where it is not there or not known."""
-    path = _shards_record(result)
-    if not (Path(result).is_file() and path.is_file()):
-        return None
+    """Prompts of each of the jobs that make a result of `prompts` prompts; None where that is not noted."""
     try:
-        record = json.loads(path.read_text())
-    except ValueError:
+        record = json.loads(shards_record(result).read_text())
+        return record["size"] if record["prompts"] == prompts else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return record["size"] if record["prompts"] == prompts else None

@@ -9,6 +9,7 @@ from discreteness.coherence.rescoring import State, score
 from discreteness.coherence.text import unigram_entropy
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
+from discreteness.prompts import log_long
 
 JUDGE_COLUMNS = ["judge_tokens", "judge_nll", "perplexity", "judge_entropy"]
 
@@ -24,19 +25,20 @@ def generative_perplexity(
     repetition, not quality, so neither is to be shown without the other.
     An answer of nothing but white space has 0 tokens and NaN perplexity: count those apart. Behind a prompt without
     tokens, the answer's first token has no prefix and is not judged. long_prompts: what becomes of a prompt that does
-    not fit the judge's context together with the answer (see `fit_prompts`); a skipped one has 0 tokens.
+    not fit the judge's context together with its answer (see `fit_prompts`); an answer to a skipped one has 0 tokens.
     Raises InputError before any forward pass for another kind of model and for texts longer than its context.
     """
     if judge.corruption != "causal":
         raise InputError(f"judge: its corruption is {judge.corruption!r} (expected 'causal', an autoregressive model)")
-    states, judged = [], []
+    states, judged, long = [], [], []
     for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         before = judge.encode_prompt(prompt)
         answer = np.array(judge.encode_answer(text) if text.strip() else [], dtype=np.int64)
         room = judge.context_length - len(answer)
-        if len(before) > room and long_prompts == "skip":
-            continue
-        if len(before) > room and long_prompts == "truncate" and room > 0:
+        if len(before) > room and (long_prompts == "skip" or (long_prompts == "truncate" and room > 0)):
+            long.append(f"answer {index}")
+            if long_prompts == "skip":
+                continue
             before = before[-room:]
         if len(before) > room:
             raise InputError(
@@ -47,6 +49,7 @@ def generative_perplexity(
         if len(queries):
             judged.append(index)
             states.append(State(str(index), before, answer, np.zeros(len(answer), dtype=bool), queries))
+    log_long(long, len(texts), judge.context_length, long_prompts)
     table = pd.DataFrame(np.nan, index=range(len(texts)), columns=JUDGE_COLUMNS)
     table[["judge_tokens", "judge_nll"]] = 0.0
     scores = score(judge, states, batch_tokens, "judge")

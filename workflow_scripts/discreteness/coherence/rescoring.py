@@ -75,6 +75,9 @@ def _score(denoiser: Denoiser, states: list[State], forbidden: Sequence[int]) ->
     if len(forbidden):
         excluded = torch.tensor(list(forbidden), device=log_p.device)
         log_p = log_p.index_fill(-1, excluded, -torch.inf).log_softmax(-1)
+        if log_p.isnan().any():
+            names = ", ".join(dict.fromkeys(state.prompt_id for state in states))
+            raise InputError(f"model: allows only forbidden tokens somewhere in answers to prompts {names}")
     target = torch.cat(targets).to(log_p.device)
     logprobs = log_p.gather(-1, target[:, None])[:, 0].double().cpu().numpy()
     return np.split(logprobs, np.cumsum([len(state.queries) for state in states])[:-1])
@@ -204,8 +207,8 @@ def rescore(
 ) -> pd.DataFrame:
     """`regret` and `disowned` of a table of decodings at several numbers of steps and temperatures.
 
-    rescored: most tokens of an answer that each of the two scores. recompute, forbidden: see `regret`. Answers that
-    still hold a mask are left out.
+    rescored: most tokens of an answer that each of the two scores. recompute, forbidden: see `regret`; what is
+    disowned is by the model's own distribution. Answers that still hold a mask are left out.
     Returns RESCORED_COLUMNS, a row for each token that at least one of the two scored.
     """
     whole = answers[np.array([denoiser.mask_id not in ids for ids in answers["token_ids"]], dtype=bool)]

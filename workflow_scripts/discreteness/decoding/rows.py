@@ -136,7 +136,6 @@ def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) ->
             row = rows[name]
             if not isinstance(row, Mapping):
                 raise InputError(f"decoders: {name}: expected a mapping with `order`, found {row!r}")
-            where = f"config: {part}.steps"
             if row.get("step_sizes") == "optimal" and max(steps) > span:
                 raise InputError(f"decoders: {name}.steps: {max(steps)} steps are more than the span of {span} tokens")
             flat = np.ones(span)  # stands for the curve that is measured later
@@ -148,11 +147,11 @@ def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) ->
             blocks = f"{span // length} blocks of {length} token{'s' * (length > 1)}" if length else ""
             if not policies:
                 raise InputError(
-                    f"decoders: {name}.block_length: none of {where[8:]} = {list(steps)} divides into {blocks}"
+                    f"decoders: {name}.block_length: none of {part}.steps = {list(steps)} divides into {blocks}"
                 )
-            if skipped:
+            if skipped and not is_adaptive(row):
                 listed = ", ".join(map(str, skipped))
-                notes.append(f"{where}: decoder {name} skips {listed}, which do not divide into {blocks}")
+                notes.append(f"config: {part}.steps: decoder {name} skips {listed}, which do not divide into {blocks}")
     return notes
 
 

@@ -136,6 +136,8 @@ def load_denoiser(row: dict, device: str = "auto"):
     elif device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
+    if device == "cpu":
+        row = {**row, "gpus": 1}  # its layers stay together
     folder = Path(row.get("path") or ".").expanduser()
     module = import_module(f"discreteness.denoisers.{row['family']}")
     if not family.checkpoint:

@@ -154,5 +154,6 @@ class AutoDenoiser(Denoiser):
     def plain_log_probs(self, token_ids):
         """See `Denoiser.plain_log_probs`: the model's class called as a whole."""
         self._queries = None
-        logits = self.model(input_ids=token_ids.to(self.device)).logits  # (B, L, V)
+        ids = token_ids.to(self.device)
+        logits = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits  # (B, L, V)
         return torch.log_softmax(logits.float(), -1).roll(self.shift, 1)

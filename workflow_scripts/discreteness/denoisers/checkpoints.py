@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from math import prod
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
-from discreteness.checkpoint_folder import SETTINGS_FILES, TOKENIZER_FILES, read_json, text_files, weight_files
+from discreteness.checkpoint_folder import VOCABULARY_FILES, read_json, text_files, weight_files
 from discreteness.denoisers import FAMILIES, UNSUPPORTED
 from discreteness.errors import InputError
 
@@ -129,9 +130,8 @@ def check_folder(folder: Path, family: str) -> None:
     if isinstance(quantised := config.get("quantization_config"), Mapping):
         method = quantised.get("quant_method", "an unnamed method")
         raise InputError(f"{path}: quantization_config: weights quantised by {method} are not supported")
-    if not any(path.name not in SETTINGS_FILES and path.suffix != ".jinja" for path in text_files(folder)):
-        names = ", ".join(TOKENIZER_FILES[:1] + TOKENIZER_FILES[4:7])
-        raise InputError(f"{folder}: no tokenizer files (expected one of {names} …)")
+    if not any(fnmatch(path.name, pattern) for path in text_files(folder) for pattern in VOCABULARY_FILES):
+        raise InputError(f"{folder}: no tokenizer files (expected one of {', '.join(VOCABULARY_FILES)})")
 
 
 def rope_theta(config: Mapping, path: Path) -> float:
