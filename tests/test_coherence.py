@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from discreteness.coherence import answers as answers_
 from discreteness.coherence import judge as judge_
 from discreteness.coherence import rescoring as rescoring_
@@ -526,3 +527,11 @@ def test_worst_combinations():
     assert summaries_.worst_combinations(table, answers, texts, k=1, context=1)["text"].tolist() == [
         "[cats] [[sits]] _"
     ]
+
+
+def test_a_judge_that_knows_no_word(tmp_path):
+    """What is all unknown to the judge has no perplexity: that of one token again and again would be low."""
+    tiny.write_transformers(tmp_path / "gpt2", "gpt2")
+    judge = load_denoiser({"family": "autoregressive", "path": tmp_path / "gpt2"}, "cpu")
+    found = judge_.generative_perplexity(judge, ["the cat"] * 2, ["zwei drei vier", "the cat runs"], 512)
+    assert np.isinf(found["perplexity"][0]) and np.isfinite(found["perplexity"][1])

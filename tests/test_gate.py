@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as t
+from safetensors.torch import load_file, save_file
+from tokenizers.processors import TemplateProcessing
 
 import tiny
+from discreteness import token_classes
 from discreteness.checkpoint_folder import link_checkpoint, weight_files
 from discreteness.denoisers import FAMILIES, gate, load_denoiser
 from discreteness.denoisers.base import distinct
@@ -328,6 +331,9 @@ def test_context_lengths(tmp_path, name, family, length):
         assert "says no context length; give the model's row a `context_length`" in refused(folder, family)
     else:
         assert load(folder, family).context_length == length
+    if name in ("roberta", "opt"):
+        with pytest.raises(InputError, match="context_length: 70 is more than the 64 positions"):
+            load(folder, family, context_length=70)
     denoiser = load(folder, family, context_length=20)
     assert denoiser.context_length == 20
     ids, queries = torch.arange(4, 10)[None], torch.tensor([[0, 2], [0, 5]])
@@ -402,6 +408,106 @@ def test_a_bidirectional_model_is_no_judge_and_a_causal_one_no_masked_model(bert
 def test_bert_as_a_judge_is_refused(bert):
     """transformers would make a bidirectional "causal" model of it without a word."""
     assert "no autoregressive model" in refused(bert, "autoregressive")
+
+
+def test_predictions_that_change_with_padding(tmp_path):
+    """FNet mixes all positions, padding too: its numbers would depend on what else is in a batch."""
+    config = t.FNetConfig(vocab_size=23, hidden_size=16, num_hidden_layers=1, intermediate_size=24)
+    torch.manual_seed(0)
+    model = t.FNetForMaskedLM(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=0.5)
+    assert "change with padding" in refused(save(tmp_path / "fnet", model), "masked_lm")
+
+
+def test_a_class_that_reaches_its_body_in_another_way(tmp_path):
+    """OPT calls its decoder, not its body, so that the head sees every position: the right ones are taken."""
+    denoiser = load(save(tmp_path / "opt", odd_model("opt")), "autoregressive")
+    ids, queries = torch.arange(4, 12)[None], torch.tensor([[0, 3], [0, 6], [0, 1]])
+    logits = denoiser.model(input_ids=ids).logits.log_softmax(-1)
+    assert torch.allclose(denoiser.log_probs(ids, None, queries), logits[0, [2, 5, 0]], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llada", "qwen3_diffusion"])
+def test_a_tied_head_that_is_another(tmp_path, family):
+    folder = tmp_path / "w"
+    tiny.write_transformers(folder, "illada" if family == "llada" else "qwen3")
+    weights = load_file(folder / "model.safetensors")
+    row = {"mask_id": 3} if family == "llada" else {}
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].clone()
+    save_file(weights, folder / "model.safetensors")
+    load(folder, family, **row)
+    weights["lm_head.weight"] += 1
+    save_file(weights, folder / "model.safetensors")
+    assert "is not the embedding" in refused(folder, family, **row)
+
+
+# ---- settings of a wrong type
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_layers": "2"},
+        {"n_layers": 2.0},
+        {"n_heads": 0},
+        {"n_heads": 3},
+        {"rope_theta": "10000"},
+        {"rms_norm_eps": ...},
+    ],
+)
+def test_settings_of_a_wrong_type(llada, changes):
+    edit(llada / "config.json", **changes)
+    assert "cannot be loaded as config.json says" in refused(llada)
+
+
+def test_a_text_that_looks_like_a_truth_value(llada):
+    edit(llada / "config.json", weight_tying="false")
+    assert "weight_tying = 'false' is text" in refused(llada)
+
+
+# ---- text that looks like something else
+
+
+def test_control_tokens_in_a_text_are_text(llada, gpt2):
+    """No EOS in the middle of an answer, no mask in a prompt; other prompts are as they were."""
+    for denoiser in (load(llada), load(gpt2, "autoregressive")):
+        control = {*denoiser.eos_ids, denoiser.mask_id}
+        assert not control & set(denoiser.encode_answer("the <|endoftext|> <|mdm_mask|> cat"))
+        plain, spelt = (denoiser.encode_prompt(f"the {text} cat") for text in ("dog", "<|mdm_mask|>"))
+        assert 3 not in spelt and spelt[:2] == plain[:2] and spelt[-2:] == plain[-2:]
+
+
+def test_an_eos_that_a_tokenizer_appends_is_no_part_of_the_prompt(gpt2):
+    tokenizer = t.PreTrainedTokenizerFast.from_pretrained(gpt2)
+    tokenizer.chat_template = None
+    ends = TemplateProcessing(single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", 1)])
+    tokenizer._tokenizer.post_processor = ends
+    (gpt2 / "chat_template.jinja").unlink()
+    tokenizer.save_pretrained(gpt2)
+    denoiser = load(gpt2, "autoregressive")
+    assert denoiser.tokenizer("the cat").input_ids[-1] == 1 and 1 not in denoiser.encode_prompt("the cat")
+
+
+def test_words_behind_a_gap_in_the_vocabulary_are_words(tmp_path):
+    """A tokenizer whose ids are not 0 … n − 1: `dog` is 22, and no token is 8."""
+    folder = tiny.write(tmp_path / "w")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["dog"] = 22
+    del tokenizer["model"]["vocab"]["[UNK]"]
+    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["content"] != "[UNK]"]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    edit(folder / "tokenizer_config.json", unk_token=None)
+    denoiser = load(folder)
+    texts, classes = token_classes.vocabulary(denoiser)
+    assert (texts[22], classes[22], texts[8], classes[8]) == ("dog", "content", "<unused 8>", "special")
+
+
+def test_a_mask_that_is_an_end(llada):
+    edit(llada / "config.json", mask_token_id=1)
+    assert "is also an EOS" in refused(llada)
 
 
 # ---- files of the folder

@@ -1,6 +1,7 @@
 """Configuration: read, validated against the schemas, refused with one line that names file, key and value."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -245,7 +246,7 @@ def _check_languages(config: Mapping, models: Mapping[str, Mapping], datasets: M
 
 def _with_home(row: Mapping) -> dict:
     """The row with `~` in its path replaced by the home folder."""
-    return {**row, "path": str(Path(row["path"]).expanduser())} if "path" in row else dict(row)
+    return {**row, "path": os.path.expanduser(row["path"])} if "path" in row else dict(row)
 
 
 # What the names of results end in behind the name of a row, by table
@@ -272,7 +273,11 @@ def _check_paths(rows: Mapping[str, Mapping], table: str, expected: str, fits: C
         if "path" not in row:
             continue
         path = Path(row["path"])
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError:  # too long a name
+            there = False
+        if not there:
             raise InputError(f"{table}: {name}.path: {path}: no such file or folder")
         if not fits(path):
             kind = "a folder" if path.is_dir() else "a file"

@@ -23,6 +23,7 @@ def generative_perplexity(
     Returns one row per text: judge_tokens (the answer's), judge_nll (their sum, nats), perplexity (exp of the mean per
     judge token) and judge_entropy (of the answer's judge tokens, nats): a low perplexity with a low entropy is
     repetition, not quality, so neither is to be shown without the other.
+    An answer most of whose tokens the judge does not know has an infinite nll and perplexity.
     An answer of nothing but white space has 0 tokens and NaN perplexity: count those apart. Behind a prompt without
     tokens, the answer's first token has no prefix and is not judged. long_prompts: what becomes of a prompt that does
     not fit the judge's context together with its answer (see `fit_prompts`); an answer to a skipped one has 0 tokens.
@@ -54,7 +55,8 @@ def generative_perplexity(
     table[["judge_tokens", "judge_nll"]] = 0.0
     scores = score(judge, states, batch_tokens, "judge")
     for index, state, logprobs in zip(judged, states, scores, strict=True):
-        nll = -logprobs.sum()
+        unknown = (state.token_ids == getattr(judge.tokenizer, "unk_token_id", None)).mean()
+        nll = np.inf if unknown > 0.5 else -logprobs.sum()
         entropy = unigram_entropy(state.token_ids[state.queries].tolist())
         table.loc[index] = [len(logprobs), nll, np.exp(nll / len(logprobs)), entropy]
     return table.astype({"judge_tokens": int})

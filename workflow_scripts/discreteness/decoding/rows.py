@@ -134,7 +134,7 @@ def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) ->
         steps, span = wanted["steps"], wanted["span"]
         for name in wanted["decoders"]:
             row = rows[name]
-            if not isinstance(row, Mapping):
+            if not isinstance(row, Mapping) or not isinstance(row.get("order"), str):
                 raise InputError(f"decoders: {name}: expected a mapping with `order`, found {row!r}")
             if row.get("step_sizes") == "optimal" and max(steps) > span:
                 raise InputError(f"decoders: {name}.steps: {max(steps)} steps are more than the span of {span} tokens")

@@ -145,7 +145,13 @@ def load_denoiser(row: dict, device: str = "auto"):
     from discreteness.denoisers import gate
 
     import_module("discreteness.denoisers.checkpoints").check_folder(folder, row["family"])
-    denoiser = module.load(row, folder, torch.device(device), getattr(torch, dtype))
+    try:
+        denoiser = module.load(row, folder, torch.device(device), getattr(torch, dtype))
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a class makes of settings of a wrong type or size
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: cannot be loaded as config.json says ({type(error).__name__}: {reason})") from None
     gate.check(denoiser, folder)
     for note in denoiser.notes:
         logging.getLogger("discreteness").info("%s: %s", folder.name, note)

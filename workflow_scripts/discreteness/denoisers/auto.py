@@ -73,18 +73,21 @@ def context_length(row: dict, model: PreTrainedModel, folder: Path) -> int:
     RoBERTa and its kind number positions from one behind the padding token's id, so that the first rows of their table
     are never used. Raises InputError where nothing says how long a sequence may be (Bloom, Mamba).
     """
-    if row.get("context_length") is not None:
-        return row["context_length"]
+    rows = [
+        part.num_embeddings - (getattr(part, "offset", 0) if part.padding_idx is None else part.padding_idx + 1)
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Embedding) and name.endswith(("position_embeddings", "embed_positions", ".wpe"))
+    ]
+    asked = row.get("context_length")
+    if asked is not None:
+        if rows and asked > min(rows):
+            raise InputError(f"context_length: {asked} is more than the {min(rows)} positions that {folder} has")
+        return asked
     stated = [getattr(model.config, name, None) for name in _LENGTHS]
     lengths = [length for length in stated if isinstance(length, int) and length > 0]
     if not lengths:
         raise InputError(f"{folder / 'config.json'}: says no context length; give the model's row a `context_length`")
-    tables = [
-        part.num_embeddings - part.padding_idx - 1
-        for name, part in model.named_modules()
-        if isinstance(part, torch.nn.Embedding) and name.endswith("position_embeddings") and part.padding_idx
-    ]
-    return min(lengths[:1] + tables)
+    return min(lengths[:1] + rows)
 
 
 class AutoDenoiser(Denoiser):

@@ -75,11 +75,34 @@ class Denoiser(ABC):
         """Token ids of a user's message in the model's chat template, ready for the answer to follow.
 
         The rendered template holds its own special tokens, so none are added. A tokenizer without a chat template (a
-        base model) gets the bare text.
+        base model) gets the bare text; an EOS that it appends is taken off for a causal model, which would go on with
+        another document. The text of a control token in a prompt is text.
         """
-        if not getattr(self.tokenizer, "chat_template", None):
-            return self.tokenizer(prompt).input_ids
-        return self.tokenizer(self.render_prompt(prompt), add_special_tokens=False).input_ids
+        spelt = self._holds_control_token(prompt)
+        if getattr(self.tokenizer, "chat_template", None):
+            rendered = self.render_prompt(prompt)
+            return self._render_as_text(prompt) if spelt else self._tokens(rendered, add_special_tokens=False)
+        ids = list(self._tokens(prompt, split_special_tokens=True) if spelt else self._tokens(prompt))
+        while self.corruption == "causal" and len(ids) > 1 and ids[-1] in self.eos_ids:
+            ids.pop()
+        return ids
+
+    def _tokens(self, text: str, **settings: bool) -> list[int]:
+        return self.tokenizer(text, **settings).input_ids
+
+    def _holds_control_token(self, text: str) -> bool:
+        return any(token in text for token in getattr(self.tokenizer, "all_special_tokens", ()))
+
+    def _render_as_text(self, prompt: str) -> list[int]:
+        """A user's message in the chat template, with the template's control tokens and none of the message's own."""
+        with _fixed_date(self.tokenizer.chat_template):
+            return self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}],
+                tokenize=True,
+                add_generation_prompt=True,
+                sanitize_control_tokens=True,
+                return_dict=False,
+            )
 
     def render_prompt(self, prompt: str) -> str:
         """A user's message in the model's chat template, as text. A template that asks for the date gets TEMPLATE_DATE.
@@ -100,8 +123,9 @@ class Denoiser(ABC):
         return text
 
     def encode_answer(self, answer: str) -> list[int]:
-        """Token ids of an answer's text, without special tokens."""
-        return self.tokenizer(answer, add_special_tokens=False).input_ids
+        """Token ids of an answer's text, without special tokens; the text of a control token is text."""
+        spelt = {"split_special_tokens": True} if self._holds_control_token(answer) else {}
+        return self._tokens(answer, add_special_tokens=False, **spelt)
 
 
 def asks_for_date(template: object) -> bool:
@@ -136,7 +160,7 @@ def distinct(ids: Iterable[object]) -> tuple[int, ...]:
 def special_tokens(tokenizer: Any, vocab_size: int, ids: Iterable[object]) -> tuple[int, ...]:
     """Ids below V that are not text: the tokenizer's control tokens, `ids`, and rows of the head without a token."""
     added = (id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special)
-    unused = range(len(tokenizer), vocab_size)
+    unused = set(range(vocab_size)) - set(tokenizer.get_vocab().values())
     return tuple(sorted(within_head(vocab_size, *tokenizer.all_special_ids, *added, *ids, *unused)))
 
 

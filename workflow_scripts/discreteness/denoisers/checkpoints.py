@@ -102,6 +102,9 @@ def read_config(folder: Path, refuse: dict[str, tuple]) -> dict:
         raise InputError(f"{folder}: no such folder")
     path = folder / "config.json"
     config = read_json(path)
+    for key, value in config.items():
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            raise InputError(f"{path}: {key} = {value!r} is text (expected {value.lower()}, without quotes)")
     for key, allowed in refuse.items():
         if key in config and config[key] not in allowed:
             wanted = " or ".join(map(repr, allowed))

@@ -18,6 +18,7 @@ SENTENCE = "In 1 of 2 trials the cat runs fast, and a dog sleeps."
 SMALL_VOCABULARY = 1000  # entries up to which a tokenizer may know the words of a small language only
 TOKENS = 4  # of the sequence that predictions are tried on
 TOLERANCE = 1e-3  # between log-probabilities of the same state, nats
+COARSE = 1.0  # the same between batches of different shape, where weights are not float32
 
 
 def check(denoiser: Denoiser, folder: Path) -> None:
@@ -44,6 +45,8 @@ def _check_ids(denoiser: Denoiser, folder: Path) -> list[str]:
                 raise InputError(f"{folder}: {name} = {id_!r} is not an id of the output head (0 to {size - 1})")
     if not denoiser.eos_ids:
         raise InputError(f"{folder}: neither an EOS nor a padding token that the output head has; answers end in one")
+    if denoiser.mask_id in denoiser.eos_ids:
+        raise InputError(f"{folder}: mask_id = {denoiser.mask_id} is also an EOS, so that no answer could end")
     if len(denoiser.tokenizer) > size:
         return [f"the tokenizer has {len(denoiser.tokenizer)} tokens, of which the output head predicts {size}"]
     return []
@@ -132,6 +135,7 @@ def _check_predictions(denoiser: Denoiser, folder: Path) -> None:
             )
     if denoiser.corruption not in ("mask", "causal") or ids.shape[1] < 3:
         return
+    _check_padding(denoiser, folder, ids, queries, log_p)
     early = queries[queries[:, 1] == int(queries[:, 1].min())]
     changed = ids.clone()
     changed[:, -1] = _other(denoiser, int(ids[0, -1]))
@@ -140,6 +144,23 @@ def _check_predictions(denoiser: Denoiser, folder: Path) -> None:
         raise InputError(f"{folder}: its predictions see the tokens that follow; it is no autoregressive model")
     if denoiser.corruption == "mask" and seen == 0:
         raise InputError(f"{folder}: its predictions do not see the tokens that follow; it is no bidirectional model")
+
+
+def _check_padding(denoiser: Denoiser, folder: Path, ids, queries, log_p) -> None:
+    """Raise InputError where a sequence's predictions change when it is padded beside a longer one."""
+    width = min(2 * ids.shape[1], denoiser.context_length)
+    longer = ids.repeat(1, 2)[:, :width]
+    padded = torch.full_like(longer, denoiser.eos_ids[0])
+    padded[:, : ids.shape[1]] = ids
+    real = torch.stack([torch.arange(width) < ids.shape[1], torch.ones(width, dtype=torch.bool)])
+    beside = denoiser.log_probs(torch.cat([padded, longer]), real, queries)
+    exact = next((part.dtype for part in _weights(denoiser)), torch.float32) == torch.float32
+    if _difference(log_p, beside) > (TOLERANCE if exact else COARSE):
+        raise InputError(f"{folder}: its predictions change with padding, so that they would depend on the batch")
+
+
+def _weights(denoiser: Denoiser):
+    return getattr(denoiser, "model", getattr(denoiser, "backbone", torch.nn.Identity())).parameters()
 
 
 def _difference(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -105,12 +105,15 @@ def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, ren
     if not tied:
         expected[HEAD] = (config.vocab_size, config.hidden_size)
     shapes = read_shapes(folder)
-    if tied:  # some checkpoints hold the tied head as well
-        shapes = {name: place for name, place in shapes.items() if rename(name) != HEAD}
+    heads = {name: place for name, place in shapes.items() if rename(name) == HEAD} if tied else {}
+    shapes = {name: place for name, place in shapes.items() if name not in heads}
     found = check_shapes(folder, shapes, expected, rename)
     check_memory(folder, shapes, dtype, device, gpus)
     tensors = load_tensors(found, dtype, "cpu" if gpus > 1 else device)
     head = tensors.pop(HEAD) if HEAD in tensors else tensors["embed_tokens.weight"]
+    for name, (path, _) in heads.items():  # some checkpoints hold the tied head as well
+        if not torch.equal(load_tensors({HEAD: (path, name)}, dtype, head.device)[HEAD], head):
+            raise InputError(f"{path}: {name} is not the embedding, though config.json says that the two are tied")
     backbone.load_state_dict(tensors, strict=True, assign=True)
     # The rotary frequencies are computed, not stored; on the meta device they have no values.
     backbone.rotary_emb = type(backbone.rotary_emb)(config)
