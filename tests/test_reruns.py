@@ -139,6 +139,7 @@ CHANGES = {
     "a model removed": setting(["one"], "models"),
     "`seed`": setting(1, "seed"),
     "`threads`": setting(2, "threads"),
+    "`long_prompts`": setting("skip", "long_prompts"),
     "`probe.span`": setting(6, "probe", "span"),
     "`curve.levels`": setting(12, "curve", "levels"),
     "`curve.steps`": setting([1, 2, 8], "curve", "steps"),

@@ -166,7 +166,7 @@ def test_numbers_given_as_text_in_nested_overrides():
         ("Übung: {family: llada, path: config}", r"'Ü' cannot stand in it"),
         ("-a: {family: llada, path: config}", r"must begin with a-z or 0-9"),
         ("a: {family: llada, path: README.md}", r"a.path: README.md is a file .expected a folder with config.json"),
-        ("a: {family: llada, path: config, size_gb: .inf}", r"a.size_gb: inf is not a finite number"),
+        ("a: {family: llada, path: config, tokens_per_second: .inf}", r"inf is not a finite number"),
         ("a: llada", r"'llada' is not of type 'object'"),
         ("a:", r"None is not of type 'object'"),
         ("a: {family: llada, canvases: 2, path: config}", r"a.canvases: family llada has no such setting"),

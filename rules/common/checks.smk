@@ -39,11 +39,11 @@ if workflow.is_main_process:
 onstart:
     try:
         check_writable("results")
+        if workflow.non_local_exec and default_resource("gpu_partition"):
+            check_none_left(Path.cwd())
         if workflow.is_main_process:
             for result, (size, prompts) in SHARED_OUT.items():
                 record_shards(result, size, prompts)
-        if workflow.non_local_exec and default_resource("gpu_partition"):
-            check_none_left(Path.cwd())
     except InputError as error:
         raise WorkflowError(str(error))
 
