@@ -9,7 +9,6 @@ import pandas as pd
 from discreteness.denoisers.base import Denoiser
 from discreteness.errors import InputError
 
-LONG_PROMPTS = ("refuse", "skip", "truncate")
 LISTED = 20  # names of prompts in a log line
 
 

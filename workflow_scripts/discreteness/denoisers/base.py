@@ -81,7 +81,9 @@ class Denoiser(ABC):
         spelt = self._holds_control_token(prompt)
         if getattr(self.tokenizer, "chat_template", None):
             rendered = self.render_prompt(prompt)
-            return self._render_as_text(prompt) if spelt else self._tokens(rendered, add_special_tokens=False)
+            if spelt:  # the template's control tokens, and none of the message's own
+                return self._in_template(prompt, tokenize=True, sanitize_control_tokens=True, return_dict=False)
+            return self._tokens(rendered, add_special_tokens=False)
         ids = list(self._tokens(prompt, split_special_tokens=True) if spelt else self._tokens(prompt))
         while self.corruption == "causal" and len(ids) > 1 and ids[-1] in self.eos_ids:
             ids.pop()
@@ -93,29 +95,22 @@ class Denoiser(ABC):
     def _holds_control_token(self, text: str) -> bool:
         return any(token in text for token in getattr(self.tokenizer, "all_special_tokens", ()))
 
-    def _render_as_text(self, prompt: str) -> list[int]:
-        """A user's message in the chat template, with the template's control tokens and none of the message's own."""
-        with _fixed_date(self.tokenizer.chat_template):
-            return self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}],
-                tokenize=True,
-                add_generation_prompt=True,
-                sanitize_control_tokens=True,
-                return_dict=False,
-            )
+    def _in_template(self, prompt: str, **settings: bool) -> Any:
+        """A user's message in the chat template, as text or token ids; InputError for a template that fails."""
+        message = [{"role": "user", "content": prompt}]
+        try:
+            with _fixed_date(self.tokenizer.chat_template):
+                return self.tokenizer.apply_chat_template(message, add_generation_prompt=True, **settings)
+        except Exception as error:  # whatever a program in another language raises
+            reason = " ".join(str(error).split())[:150]
+            raise InputError(f"chat template: cannot render a user's message ({reason})") from None
 
     def render_prompt(self, prompt: str) -> str:
         """A user's message in the model's chat template, as text. A template that asks for the date gets TEMPLATE_DATE.
 
         Raises InputError for a template that fails and for one that loses the prompt.
         """
-        message = [{"role": "user", "content": prompt}]
-        try:
-            with _fixed_date(self.tokenizer.chat_template):
-                text = self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # whatever a program in another language raises
-            reason = " ".join(str(error).split())[:150]
-            raise InputError(f"chat template: cannot render a user's message ({reason})") from None
+        text = self._in_template(prompt, tokenize=False)
         if " ".join(prompt.split()) not in " ".join(text.split()):
             raise InputError(
                 f"chat template: the prompt {prompt[:60]!r} does not appear in its own rendering {text[:60]!r}"
