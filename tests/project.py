@@ -117,7 +117,7 @@ class Project:
         """The models named in the outputs of the jobs that a run would do."""
         return self.plan()[1]
 
-    def edit(self, path: str, text: str = "\n# edited\n"):
+    def edit(self, path: str, text: str):
         """Append to a file; undone at the end of the `with` block."""
         return _Edited(self.folder / path, text)
 

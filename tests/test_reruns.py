@@ -49,12 +49,12 @@ def added_model(project):
     yield
 
 
-def edited(path):
+def edited(path, text="\nEDITED = True\n"):
     """A line more in a file."""
 
     @contextmanager
     def change(project):
-        with project.edit(path):
+        with project.edit(path, text):
             yield
 
     return change
@@ -128,7 +128,7 @@ CHANGES = {
     "a guess of a model's size or speed (`size_gb`, `tokens_per_second`)": sized,
     "where a model runs (`gpus`)": row("models", "two", gpus=0),
     "how jobs are cut (`job_minutes`, `shard_size`)": cut,
-    "the chat template of a model's `path`": edited("weights/one/chat_template.jinja"),
+    "the chat template of a model's `path`": edited("weights/one/chat_template.jinja", "\n"),
     "the newest commit of a downloaded model pinned (`revision`)": pinned,
     "another `revision` of a downloaded model": row("models", "two", revision="0" * 40),
     "the `sha256` of a model's files added to its row": hashed,
@@ -149,13 +149,14 @@ CHANGES = {
     "no judge": setting(None, "decode", "judge"),
     "the judge's row (`context_length`)": row("models", "judge", context_length=60),
     "`language.samples`": setting(50, "language", "samples"),
+    "code: a comment (`information.py`)": edited(f"{LIBRARY}/information.py", "\n# a note\n"),
     "code: a metric of the predictions (`information.py`)": edited(f"{LIBRARY}/information.py"),
     "code: a metric of decoded answers (`coherence/incoherence.py`)": edited(f"{LIBRARY}/coherence/incoherence.py"),
     "code: a summary of the probe (`collapse.py`)": edited(f"{LIBRARY}/collapse.py"),
     "code: a model family (`denoisers/oracle.py`)": edited(f"{LIBRARY}/denoisers/oracle.py"),
     "code: how shards are joined (`merge_probe.py`)": edited("workflow_scripts/merge_probe.py"),
     "code: one figure (`figures/top3.py`)": edited(f"{LIBRARY}/figures/top3.py"),
-    "style of all figures (`matplotlibrc`)": edited("matplotlibrc"),
+    "style of all figures (`matplotlibrc`)": edited("matplotlibrc", "\n# a note\n"),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from discreteness import sources as fingerprints
 from discreteness.sources import SCRIPTS, sources
 
 ROOT = SCRIPTS.parent
@@ -71,3 +72,19 @@ def test_every_script_belongs_to_a_rule():
 def test_unknown_modules_are_refused():
     with pytest.raises(FileNotFoundError):
         sources("probe.py", "denoisers.nothing")
+
+
+def test_the_fingerprint_is_of_code_not_of_comments_docstrings_or_layout(tmp_path):
+    def digest(text):
+        (tmp_path / "module.py").write_text(text)
+        for function in (fingerprints._tree, fingerprints._content_hash):
+            function.cache_clear()
+        return fingerprints._content_hash(str(tmp_path / "module.py"))
+
+    code = 'def f(x):\n    """Says."""\n    return x + 1\n\n\nclass A:\n    """Says."""\n'
+    same = '"""New."""\n# a comment\ndef f(\n    x\n):\n    return x + 1  # and one\nclass A:\n    "Other."\n'
+    assert digest(code) == digest(same)
+    for changed in ("x + 2", "x + 1.0", "x - 1", "'x + 1'", "y + 1", "f(x) + 1", "[x + 1]"):
+        assert digest(code.replace("x + 1", changed)) != digest(code)
+    # a text that is no docstring counts
+    assert digest("a = 1\n'text'\n") != digest("a = 1\n'other'\n")

@@ -2,28 +2,31 @@
 
 import ast
 import hashlib
-import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 PACKAGE = "discreteness"
-# An import statement that names the package; far quicker to find than by parsing whole files, at every command
-IMPORT = re.compile(rf"^[ \t]*(?:from {PACKAGE}[\w.]* import (?:\([^)]*\)|[^\n(]+)|import {PACKAGE}[^\n]*)", re.M)
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), path)
 
 
 @cache
 def _direct_imports(path: Path) -> frozenset[Path]:
     """In-project modules that a file's import statements name, wherever in the file they stand."""
-    found: set[Path] = set()
-    for statement in IMPORT.findall(path.read_text(encoding="utf-8")):
-        for node in ast.parse(statement.strip()).body:
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            found.update(file for name in names for file in _module_files(name))
-    return frozenset(found)
+    names: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    ours = [name for name in names if name.split(".")[0] == PACKAGE]
+    return frozenset(file for name in ours for file in _module_files(name))
 
 
 def _module_files(name: str) -> list[Path]:
@@ -61,10 +64,10 @@ def _named(name: str) -> list[Path]:
 
 @cache
 def fingerprint(script: str, *modules: str) -> str:
-    """A hash of `sources(script, *modules)`, names and contents: the parameter that lets an edit rerun a rule.
+    """A hash of `sources(script, *modules)`, names and code: the parameter that lets an edit rerun a rule.
 
     One short parameter in place of some twenty input files a job: those cost four times what the rest of a job does
-    when Snakemake works out what is to be done. Touching a file changes nothing.
+    when Snakemake works out what is to be done. Touching a file changes nothing, nor does a comment or a docstring.
     """
     digest = hashlib.sha256()
     for path in sources(script, *modules):
@@ -74,4 +77,18 @@ def fingerprint(script: str, *modules: str) -> str:
 
 @cache
 def _content_hash(path: str) -> str:
-    return hashlib.sha256((SCRIPTS.parent / path).read_bytes()).hexdigest()
+    """A hash of what a file's syntax tree says, comments, layout and docstrings apart."""
+    return hashlib.sha256("\n".join(_flat(_tree(SCRIPTS.parent / path))).encode()).hexdigest()
+
+
+def _flat(node: ast.AST) -> Iterator[str]:
+    """A syntax tree as a sequence of words: kinds of nodes, names, constants, brackets around lists."""
+    yield type(node).__name__
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            value = value[1:]
+        for part in ("[", *value, "]") if isinstance(value, list) else (value,):
+            if isinstance(part, ast.AST):
+                yield from _flat(part)
+            else:
+                yield repr(part)
