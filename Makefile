@@ -47,7 +47,7 @@ test-cluster: setup
 
 # On a cluster: stop this folder's run, its jobs included, so that the same snakemake command can go on.
 cluster-stop:
-	python -m discreteness.cluster
+	python -m discreteness.workflow.cluster
 
 lint: setup
 	ruff check .

@@ -61,7 +61,7 @@ rule prompts:
     params:
         row=dataset_row,
         content=dataset_content,
-        code=lambda wildcards: fingerprint("prompts.py", f"datasets.{DATASET_ROWS[wildcards.dataset]['kind']}"),
+        code=lambda wildcards: fingerprint("prompts.py", f"datasets.{KINDS[DATASET_ROWS[wildcards.dataset]['kind']]}"),
     script:
         "../workflow_scripts/prompts.py"
 

@@ -39,7 +39,7 @@ LOCKED = "Directory cannot be locked"
 def prepare(folder: Path, everything: bool = False) -> Project:
     """A project that trains a tiny model, probes it and decodes from it; with `everything`, every kind of figure."""
     made = Project(folder)
-    training = made.folder / "workflow_scripts/discreteness/training/state.py"
+    training = made.folder / "workflow_scripts/discreteness/training/snapshot.py"
     text = training.read_text()
     assert "seconds: float = 30.0" in text
     training.write_text(text.replace("seconds: float = 30.0", "seconds: float = 0.1"))  # a killed training goes on

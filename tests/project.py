@@ -82,7 +82,7 @@ class Project:
     ) -> subprocess.CompletedProcess:
         """Run snakemake in the copy, with the copy's own library and further environment variables."""
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"},  # scripts set it
             "PYTHONPATH": str(self.folder / "workflow_scripts"),
             "PYTHONDONTWRITEBYTECODE": "1",
             **variables,

@@ -19,9 +19,9 @@ from discreteness.coherence import rescoring as rescoring_
 from discreteness.coherence import summaries as summaries_
 from discreteness.coherence import text as text_
 from discreteness.coherence.rescoring import DISOWNED_COLUMNS, REGRET_COLUMNS
+from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
-from discreteness.errors import InputError
 
 CHECKPOINT = Path(__file__).parent / "data" / "llada-8b-style" / "checkpoint"
 

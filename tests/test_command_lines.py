@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from discreteness import summary
-from discreteness.command_line import BROKEN_PIPE, INTERRUPTED, amount, count
-from discreteness.io import write_csv
+from discreteness.core.command_line import BROKEN_PIPE, INTERRUPTED, amount, count
+from discreteness.core.io import write_csv
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 COMMANDS = sorted(
@@ -33,7 +33,9 @@ def python(*arguments, **options) -> subprocess.CompletedProcess:
 
 def test_every_command_is_tested():
     """A new one is found by its `__main__`, and this list says that the search still works."""
-    assert {f"discreteness.{name}" for name in ("cluster", "curves.price", "pin", "plan", "summary")} == set(COMMANDS)
+    assert {f"discreteness.{name}" for name in ("workflow.cluster", "curves.price", "pin", "plan", "summary")} == set(
+        COMMANDS
+    )
 
 
 @each_command
@@ -121,7 +123,7 @@ HEADER = ",".join(summary.COLUMNS)
         ("plan --config none.yaml", "none.yaml: no such file"),
         ("pin name --table none.yaml", "none.yaml: no such file"),
         ("pin name --table .", ".: cannot be read (Is a directory)"),
-        ("cluster", "squeue: not found, so no Slurm cluster can be used from this machine"),
+        ("workflow.cluster", "squeue: not found, so no Slurm cluster can be used from this machine"),
     ],
 )
 def test_a_wrong_file_is_one_line(arguments, message, table, tmp_path):
@@ -149,8 +151,8 @@ def test_an_unknown_option_is_refused(command, tmp_path):
 
 def main_that(does: str, **options) -> tuple[int, str, str]:
     """Status, output and errors of a command whose main function prints a line and does something."""
-    code = "import os, signal, sys\nfrom discreteness.command_line import entry_point\n"
-    code += "from discreteness.errors import InputError\n"
+    code = "import os, signal, sys\nfrom discreteness.core.command_line import entry_point\n"
+    code += "from discreteness.core.errors import InputError\n"
     code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's `&` switches off
     code += f"@entry_point()\ndef main():\n    print('half')\n    {does}\nmain()\n"
     result = python("-c", code, **options)
@@ -197,11 +199,11 @@ NOTEBOOK = "module://matplotlib_inline.backend_inline"
 
 
 @pytest.mark.parametrize(
-    ("module", "backend"), [("plotting", NOTEBOOK), ("figures.top3", NOTEBOOK), ("plotting", "tkagg")]
+    ("module", "backend"), [("figures.plotting", NOTEBOOK), ("figures.top3", NOTEBOOK), ("figures.plotting", "tkagg")]
 )
 def test_figures_do_not_depend_on_the_backend_of_a_notebook(module, backend, tmp_path):
     """Whichever is imported first; a notebook names its backend to all that it starts, installed there or not."""
-    code = f"import discreteness.{module}\nfrom discreteness.plotting import Figure, save_figure, use_style\n"
+    code = f"import discreteness.{module}\nfrom discreteness.figures.plotting import Figure, save_figure, use_style\n"
     code += "use_style()\nsave_figure(Figure(), 'a.pdf', 'a.png')\n"
     code += "import matplotlib.pyplot as plt\nplt.figure()\nassert plt.get_backend() == 'agg'\n"
     result = python("-c", code, cwd=tmp_path, environment={"MPLBACKEND": backend})
@@ -214,5 +216,5 @@ def test_matplotlib_is_imported_after_its_backend_is_chosen():
     importing = re.compile(r"^\s*(?:import|from) matplotlib", re.M)
     files = [path.relative_to(SCRIPTS / "discreteness") for path in (SCRIPTS / "discreteness").rglob("*.py")]
     files = [path for path in files if importing.search((SCRIPTS / "discreteness" / path).read_text("utf-8"))]
-    assert {str(path) for path in files if path.parts[0] != "figures"} == {"plotting.py"}
+    assert {str(path) for path in files if path.parts[0] != "figures"} == set()
     assert not [path for path in SCRIPTS.glob("*.py") if importing.search(path.read_text("utf-8"))]

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discreteness.core.errors import InputError
 from discreteness.curves.corruption import (
     KINDS,
     MEASURES,
@@ -18,8 +19,8 @@ from discreteness.curves.corruption import (
     mismatch,
 )
 from discreteness.curves.monotone import convex, isotonic
-from discreteness.errors import InputError
-from discreteness.languages import Language, get_language, information_curve
+from discreteness.languages import get_language
+from discreteness.languages.language import Language, exact_curve
 
 TOY, GRAMMAR = get_language("toy"), get_language("grammar")
 NOISE = np.linspace(0, 1, 6)
@@ -41,7 +42,7 @@ def z_scores(kept, expected):
 
 def test_masking_the_toy_by_hand():
     """Any visible token gives the sentence away: all is kept unless all three are masked."""
-    f = information_curve(TOY)
+    f = exact_curve(TOY)
     for kept in kept_by_masking(f, NOISE).values():
         assert kept == pytest.approx(1 - NOISE**3, abs=1e-6)
     drawn = information_kept(TOY, "mask", NOISE, sentences=2000)
@@ -52,7 +53,7 @@ def test_masking_the_toy_by_hand():
 
 def test_masking_the_grammar_agrees_with_its_curve():
     drawn = information_kept(GRAMMAR, "mask", NOISE[1:-1], sentences=128)
-    expected = kept_by_masking(information_curve(GRAMMAR), NOISE[1:-1])
+    expected = kept_by_masking(exact_curve(GRAMMAR), NOISE[1:-1])
     for measure in MEASURES:
         assert np.abs(z_scores(drawn[measure], expected[measure])).max() < 3.5
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from discreteness.core.errors import InputError
 from discreteness.curves.price import summarise
 from discreteness.curves.records import as_generated, prompt_curves
 from discreteness.curves.report import exact_prices, expected_regrets, prices, prices_of_records
@@ -13,13 +14,13 @@ from discreteness.curves.smooth import (
     smooth_corruption_of_language,
     smooth_corruption_of_records,
 )
+from discreteness.curves.step_sizes import expected_kl, expected_regret, optimal_steps
 from discreteness.decoding.rows import variants
-from discreteness.errors import InputError
-from discreteness.languages import get_language, information_curve, total_correlation
-from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps
+from discreteness.languages import get_language
+from discreteness.languages.language import exact_curve, total_correlation
 
 GRAMMAR = get_language("grammar")
-CURVE = information_curve(GRAMMAR)
+CURVE = exact_curve(GRAMMAR)
 
 
 @pytest.fixture(autouse=True, scope="module")

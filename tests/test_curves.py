@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from discreteness.core.errors import InputError
 from discreteness.curves.estimate import (
     COLUMNS,
     EXACT,
     collect,
     curve_states,
     distance_to_visible,
-    information_curve,
+    measured_curve,
     prepare,
     score,
     strata,
@@ -35,9 +36,8 @@ from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.errors import InputError
-from discreteness.languages import entropy, get_language
-from discreteness.languages import information_curve as exact_curve
+from discreteness.languages import get_language
+from discreteness.languages.language import entropy, exact_curve
 
 GRAMMAR = get_language("grammar")
 WORDS = [f"w{i}" for i in range(8)]
@@ -54,7 +54,7 @@ def one_thread():
 
 def measure(denoiser, rows, span, mode, chosen=None, batch_tokens=4096, **settings):
     references = prepare(denoiser, rows, rows if chosen is None else chosen, span, mode)
-    tables = information_curve(denoiser, references, 0, batch_tokens, **settings)
+    tables = measured_curve(denoiser, references, 0, batch_tokens, **settings)
     return collect(tables, references)
 
 

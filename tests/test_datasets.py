@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_table, write_table
 from discreteness.datasets import load_dataset
-from discreteness.errors import InputError
-from discreteness.io import read_table, write_table
 
 
 def test_toy():

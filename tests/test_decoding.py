@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
+from discreteness.core.errors import InputError
+from discreteness.core.schedules import equal_sizes
 from discreteness.decoding import POLICIES, check_policy, decode, policy
 from discreteness.decoding.noise import inverse_cdf
 from discreteness.decoding.rows import variants
 from discreteness.decoding.schedules import quota
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
-from discreteness.errors import InputError
-from discreteness.settings import ROOT, read_yaml, validate
-from discreteness.step_sizes import equal_sizes
+from discreteness.workflow.configuration import ROOT, read_yaml, validate
 
 NEVER = -60.0  # a finite logit whose probability is nothing
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers.modeling_utils import AttentionInterface
 
 import tiny
+from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser, transformer
-from discreteness.errors import InputError
 
 DATA = Path(__file__).parent / "data" / "llada-8b-style"
 DREAM = Path(__file__).parent / "data" / "dream-7b-style"

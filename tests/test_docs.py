@@ -9,9 +9,9 @@ from itertools import combinations
 
 import pytest
 
+from discreteness.core.errors import InputError
 from discreteness.datasets import docs, load_dataset
 from discreteness.datasets.docstrings import MAX_WORDS, Pair, clean, pairs_of_module, pairs_of_package
-from discreteness.errors import InputError
 
 SUM = "Return the sum of two given numbers."
 LOST = "This last paragraph is not kept at all."

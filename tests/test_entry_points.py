@@ -10,7 +10,7 @@ import torch
 import tiny
 from discreteness.datasets import KINDS
 from discreteness.denoisers import CORRUPTIONS, FAMILIES
-from discreteness.settings import schema
+from discreteness.workflow.configuration import schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +52,7 @@ def test_prices_of_a_curve():
 
 
 def test_commands():
-    for name in ("pin", "plan", "summary", "curves.price", "cluster"):
+    for name in ("pin", "plan", "summary", "curves.price", "workflow.cluster"):
         __import__(f"discreteness.{name}")
 
 

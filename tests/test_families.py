@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tiny
+from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
-from discreteness.errors import InputError
 
 IDS = torch.randint(4, 20, (3, 20), generator=torch.Generator().manual_seed(0))
 MASK = torch.ones(3, 20, dtype=torch.bool)

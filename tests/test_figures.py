@@ -18,8 +18,9 @@ from docutils.core import publish_parts
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from discreteness import plotting
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
+from discreteness.core.io import write_csv
+from discreteness.figures import plotting
 from discreteness.figures.frequency_collapse import collapse_points, draw_frequency_collapse
 from discreteness.figures.incoherence import draw_incoherence
 from discreteness.figures.information_decay import draw_information_decay
@@ -28,7 +29,6 @@ from discreteness.figures.marginal_trap_toy import draw_marginal_trap_toy
 from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
 from discreteness.figures.smooth_corruption import draw_smooth_corruption
 from discreteness.figures.top3 import Run, choose_runs, cut_runs, draw_top3, runs_of, shown
-from discreteness.io import write_csv
 from test_information_figures import decay_table, price_table, smooth_table
 from test_trap_figures import incoherence_table, steps_table, toy_table
 
@@ -367,7 +367,7 @@ def test_a_model_may_be_called_like_the_data():
 
 
 def test_plotting_starts_without_torch():
-    code = "import sys, discreteness.figures.top3, discreteness.figures.frequency_collapse, discreteness.jobs;"
+    code = "import sys, discreteness.figures.top3, discreteness.figures.frequency_collapse, discreteness.workflow.jobs;"
     code += "sys.exit(bool({'torch', 'transformers', 'matplotlib.pyplot'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -11,10 +11,10 @@ import torch
 
 import tiny
 from discreteness.coherence.rescoring import rescore
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_table
 from discreteness.denoisers import load_denoiser
-from discreteness.errors import InputError
-from discreteness.failures import failures, last_error, summary
-from discreteness.io import read_table
+from discreteness.workflow.failures import failures, last_error, summary
 from project import QUESTIONS, Project
 
 POLICIES = '''
@@ -108,7 +108,7 @@ def test_hints_of_size_and_place_rerun_nothing(project, keys, settings):
 
 def test_shards_that_come_out_the_same_are_the_same(tmp_path):
     """Nothing is kept of another number of prompts or of a damaged record."""
-    from discreteness.workload import kept_shard_size, record_shards
+    from discreteness.workflow.shards import kept_shard_size, record_shards
 
     result = tmp_path / "a.parquet"
     assert kept_shard_size(result, 6) is None
@@ -301,7 +301,7 @@ def test_long_prompts_are_skipped_or_truncated_where_asked(tmp_path):
 
 
 def test_what_fits(tmp_path):
-    from discreteness.prompts import fit_prompts
+    from discreteness.datasets.prompts import fit_prompts
 
     denoiser = load_denoiser({"family": "llada", "path": tiny.write(tmp_path / "w"), "context_length": 12}, "cpu")
     chosen = pd.DataFrame({"prompt_id": ["a", "b"], "prompt": ["the cat", "the cat runs fast the dog"]})
@@ -314,7 +314,7 @@ def test_what_fits(tmp_path):
 
 
 def test_an_autoregressive_model_needs_a_token_to_begin_with(tmp_path):
-    from discreteness.prompts import fit_prompts
+    from discreteness.datasets.prompts import fit_prompts
 
     tiny.write_transformers(tmp_path / "gpt2", "gpt2")
     denoiser = load_denoiser({"family": "autoregressive", "path": tmp_path / "gpt2"}, "cpu")

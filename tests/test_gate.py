@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 
 import tiny
-from discreteness import token_classes
-from discreteness.checkpoint_folder import link_checkpoint, weight_files
+from discreteness.core import token_classes
+from discreteness.core.errors import InputError
 from discreteness.denoisers import FAMILIES, gate, load_denoiser
 from discreteness.denoisers.base import distinct
-from discreteness.errors import InputError
+from discreteness.hub.checkpoint_folder import link_checkpoint, weight_files
 
 DATA = Path(__file__).parent / "data"
 DREAM = DATA / "dream-7b-style/checkpoint"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import tiny
-from discreteness.checkpoint_folder import link_checkpoint
-from discreteness.errors import InputError
-from discreteness.hub import _explained
+from discreteness.core.errors import InputError
+from discreteness.hub.checkpoint_folder import link_checkpoint
+from discreteness.hub.download import _explained
 from hub_server import FOR_EVER, Fault, Hub, Repo, lima_like, read_folder
 
 LIBRARY = Path(__file__).parents[1] / "workflow_scripts"
@@ -30,11 +30,11 @@ import json, os, shutil, sys, traceback
 from pathlib import Path
 from types import SimpleNamespace
 from huggingface_hub import constants
-from discreteness import hub
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
+from discreteness.hub import download
 
 constants.DOWNLOAD_CHUNK_SIZE = int(os.environ.get("CHUNK", constants.DOWNLOAD_CHUNK_SIZE))
-hub.WAITS = [0.01] * ({ATTEMPTS} - 1)
+download.WAITS = [0.01] * ({ATTEMPTS} - 1)
 disk_usage = shutil.disk_usage
 answers, sys.stdout = sys.stdout, sys.stderr
 for line in sys.stdin:
@@ -44,7 +44,7 @@ for line in sys.stdin:
         os.environ["HF_TOKEN"] = call["token"]
     shutil.disk_usage = disk_usage if call["free"] is None else lambda _: SimpleNamespace(free=call["free"])
     try:
-        answer = {{"record": hub.download(call["repo"], call["kind"], call["revision"], Path(call["folder"]))}}
+        answer = {{"record": download.download(call["repo"], call["kind"], call["revision"], Path(call["folder"]))}}
     except InputError as error:
         answer = {{"refused": str(error)}}
     except Exception:

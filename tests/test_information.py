@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discreteness.information import (
+from discreteness.core.measures import (
     entropy,
     jensen_shannon,
     kl,

@@ -18,12 +18,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from discreteness import plotting
-from discreteness.figures import information_decay, price_of_parallelism, smooth_corruption
+from discreteness.core.io import write_csv
+from discreteness.figures import information_decay, plotting, price_of_parallelism, smooth_corruption
 from discreteness.figures.information_decay import draw_information_decay, estimate, nearest
 from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
 from discreteness.figures.smooth_corruption import draw_smooth_corruption, largest_distance
-from discreteness.io import write_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 ODD = "脑 $x_1$ \\frac{ a_name_that_is_far_too_long_for_any_place_in_a_figure_of_seven_inches_or_a_legend"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from discreteness.columns import COLUMNS
-from discreteness.errors import InputError
-from discreteness.io import CSV_TEXT, atomic, read_csv, write_csv, write_json, write_table
+from discreteness.core.columns import COLUMNS
+from discreteness.core.errors import InputError
+from discreteness.core.io import CSV_TEXT, atomic, read_csv, write_csv, write_json, write_table
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 
@@ -149,7 +149,7 @@ def test_a_folder_is_no_tidy_table(tmp_path):
 
 
 def test_a_column_of_text_that_would_be_read_as_numbers_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match="colour: text, so to be named in discreteness.io.CSV_TEXT"):
+    with pytest.raises(ValueError, match="colour: text, so to be named in discreteness.core.io.CSV_TEXT"):
         write_csv(pd.DataFrame({"model": ["a"], "colour": ["007"]}), tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
     assert {"token", "answer_token", "prompt", "text", "model", "decoder", "schedule"} <= CSV_TEXT

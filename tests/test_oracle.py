@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.errors import InputError
-from discreteness.languages import Language, get_language
+from discreteness.languages import get_language
+from discreteness.languages.language import Language
 
 GRAMMAR = get_language("grammar")
 ORACLE = OracleDenoiser(GRAMMAR)

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 from discreteness.pin import pin
 from hub_server import Hub, Repo
 

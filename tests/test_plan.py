@@ -5,10 +5,10 @@ import re
 import pandas as pd
 import pytest
 
-from discreteness.errors import InputError
-from discreteness.io import write_table
+from discreteness.core.errors import InputError
+from discreteness.core.io import write_table
 from discreteness.plan import OUTPUTS, bytes_per_prompt, plan, table
-from discreteness.settings import read_yaml
+from discreteness.workflow.configuration import read_yaml
 from project import ROOT
 
 CONFIG = {**read_yaml(ROOT / "config/config.yaml"), "device": "cuda", "shard_size": "auto", "job_minutes": 30}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discreteness.priors import pad_answers, positional_logprobs, unigram
+from discreteness.core.unigram import pad_answers, positional_logprobs, unigram
 
 
 def test_padding_and_cutting():

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import tiny
-from discreteness.batching import batches
-from discreteness.collapse import aggregate, collapse_point, top3
+from discreteness.core.batching import batches
+from discreteness.core.errors import InputError
+from discreteness.datasets.selection import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
-from discreteness.errors import InputError
-from discreteness.probing import POSITION_COLUMNS, Sums, prepare, probe
-from discreteness.selection import select_prompts
+from discreteness.probing.collapse import aggregate, collapse_point, top3
+from discreteness.probing.probe import POSITION_COLUMNS, Sums, prepare, probe
 from discreteness.summary import summarise
 
 WORDS = [f"w{i}" for i in range(8)]

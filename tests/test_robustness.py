@@ -16,11 +16,12 @@ import torch
 from safetensors.torch import save_file
 
 import kill_workflow
-from discreteness import dates, io
-from discreteness.errors import InputError
-from discreteness.jobs import job
-from discreteness.plotting import save_figure
-from discreteness.training.state import PACE, State
+from discreteness.core import io
+from discreteness.core.errors import InputError
+from discreteness.figures.plotting import save_figure
+from discreteness.training.snapshot import PACE, State
+from discreteness.workflow import dates
+from discreteness.workflow.jobs import job
 from project import ROOT, Project
 
 # ---- killed runs
@@ -66,7 +67,7 @@ def test_the_check_sees_what_is_not_whole(tmp_path):
 
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
     code = (
-        "import os, signal, sys\nfrom discreteness.io import atomic\n"
+        "import os, signal, sys\nfrom discreteness.core.io import atomic\n"
         "with atomic(sys.argv[1]) as path:\n    path.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     target = tmp_path / "a.json"

@@ -9,8 +9,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import tiny
+from discreteness.core.errors import InputError
 from discreteness.denoisers import checkpoints, load_denoiser
-from discreteness.errors import InputError
 
 FAMILIES = ("llada", "masked_lm")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from discreteness.errors import InputError
-from discreteness.settings import load_settings, read_yaml, schema, typed, validate
+from discreteness.core.errors import InputError
+from discreteness.workflow.configuration import load_settings, read_yaml, schema, typed, validate
 
 ROOT = Path(__file__).parents[1]
 CONFIG = read_yaml(ROOT / "config" / "config.yaml")

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 import tiny
-from discreteness import cluster as own
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
+from discreteness.workflow import cluster as own
 from project import Project
 from slurm_cluster import SlurmCluster, missing, wait
 
@@ -161,7 +161,7 @@ class OnCluster(Project):
     def stop(self) -> str:
         """What the handbook says stops a run."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow_scripts")}
-        command = [sys.executable, "-m", "discreteness.cluster"]
+        command = [sys.executable, "-m", "discreteness.workflow.cluster"]
         result = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=200, check=False
         )

@@ -18,17 +18,18 @@ from matplotlib.text import Text
 
 import tiny
 from conftest import small_run
-from discreteness import plotting
 from discreteness.coherence.incoherence import incoherence
-from discreteness.collapse import aggregate, collapse_point
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_csv, write_csv
 from discreteness.curves import estimate
 from discreteness.curves.price import price_table, summarise
 from discreteness.curves.report import exact_prices, expected_regrets, prices_of_records
 from discreteness.curves.smooth import smooth_corruption_of_language, smooth_corruption_of_records
+from discreteness.curves.step_sizes import expected_kl, optimal_steps
 from discreteness.curves.views import recoverable_information, salience_table, spread
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.errors import InputError
+from discreteness.figures import plotting
 from discreteness.figures.frequency_collapse import draw_frequency_collapse
 from discreteness.figures.incoherence import draw_incoherence
 from discreteness.figures.information_decay import draw_information_decay
@@ -36,13 +37,12 @@ from discreteness.figures.marginal_trap_steps import draw_marginal_trap_steps
 from discreteness.figures.notes import counted, interval_note
 from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
 from discreteness.figures.smooth_corruption import draw_smooth_corruption
-from discreteness.io import read_csv, write_csv
 from discreteness.languages import get_language
-from discreteness.marginal_trap import check_model, sampled_price
-from discreteness.marginal_trap import price_table as language_price_table
-from discreteness.probing import Sums, prepare, probe
-from discreteness.sentences import sentence_table
-from discreteness.step_sizes import expected_kl, optimal_steps
+from discreteness.probing.collapse import aggregate, collapse_point
+from discreteness.probing.probe import Sums, prepare, probe
+from discreteness.trap.exact import check_model, sampled_price
+from discreteness.trap.exact import price_table as language_price_table
+from discreteness.trap.sentences import sentence_table
 from project import ROOT
 from test_trap_tables import answers, rescored
 

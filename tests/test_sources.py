@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from discreteness import sources as fingerprints
-from discreteness.sources import SCRIPTS, sources
+from discreteness.workflow import fingerprint as fingerprints
+from discreteness.workflow.fingerprint import SCRIPTS, sources
 
 ROOT = SCRIPTS.parent
 NAMED = {"probe.py": ["denoisers.llada"], "prompts.py": ["datasets.docs"]}

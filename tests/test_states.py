@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discreteness.batching import run_halving
+from discreteness.core.batching import run_halving
+from discreteness.core.errors import InputError
 from discreteness.denoisers.mock import MockDenoiser
-from discreteness.errors import InputError
-from discreteness.probing import prepare, probe
-from discreteness.states import blank
+from discreteness.probing.probe import prepare, probe
+from discreteness.probing.states import blank
 from test_probing import SPAN, WORDS, dataset, uniform
 
 

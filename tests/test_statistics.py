@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discreteness.statistics import (
+from discreteness.core.statistics import (
     bootstrap_mean,
     bootstrap_ratio,
     coverage,

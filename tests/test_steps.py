@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from discreteness.core.errors import InputError
+from discreteness.core.schedules import SCHEDULES, cosine, dream, llada, uniform
 from discreteness.curves import price
-from discreteness.curves.schedules import SCHEDULES, cosine, dream, llada, uniform
-from discreteness.errors import InputError
-from discreteness.languages import Language, get_language, information_curve, subset_entropies
-from discreteness.step_sizes import expected_kl, li_cai_bound, optimal_steps
+from discreteness.curves.step_sizes import expected_kl, li_cai_bound, optimal_steps
+from discreteness.languages import get_language
+from discreteness.languages.language import Language, exact_curve, subset_entropies
 
-CURVE = information_curve(get_language("grammar"))
+CURVE = exact_curve(get_language("grammar"))
 
 
 def compositions(length, steps):
@@ -151,7 +152,7 @@ def test_price_in_three_steps_is_that_of_enumeration():
     language = Language.from_sentences(
         "made up", {"a b a b a": 0.4, "b b a a a": 0.3, "a a a a b": 0.2, "b a b a b": 0.1}
     )
-    f, entropies = information_curve(language), subset_entropies(language)
+    f, entropies = exact_curve(language), subset_entropies(language)
     for sizes in ([1, 2, 2], [2, 2, 1], [3, 1, 1]):
         assert expected_kl(f, sizes) == pytest.approx(enumerated_price(entropies, sizes), abs=1e-9)
 

@@ -3,8 +3,8 @@
 import pytest
 
 import tiny
+from discreteness.core.token_classes import token_class, vocabulary
 from discreteness.denoisers import load_denoiser
-from discreteness.token_classes import token_class, vocabulary
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from discreteness.core.errors import InputError
+from discreteness.curves.step_sizes import expected_kl
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.errors import InputError
-from discreteness.languages import (
-    Language,
-    entropy,
-    get_language,
-    information_curve,
-    subset_entropies,
-    total_correlation,
-)
-from discreteness.marginal_trap import decoding_distribution, learning_error, verdict
-from discreteness.settings import ROOT, read_yaml
-from discreteness.step_sizes import expected_kl
+from discreteness.languages import get_language
+from discreteness.languages.language import Language, entropy, exact_curve, subset_entropies, total_correlation
 from discreteness.training import train
 from discreteness.training.tokenizer import word_tokenizer
+from discreteness.trap.exact import decoding_distribution, learning_error, verdict
+from discreteness.workflow.configuration import ROOT, read_yaml
 
 TOY, ABAB = get_language("toy"), get_language("abab")
 
@@ -68,13 +62,13 @@ def test_toy_with_two_tokens_at_once_first():
     said = verdict(TOY, distribution)
     assert said.invalid == pytest.approx(0.5)
     assert said.forward_kl == pytest.approx(math.log(2))
-    assert expected_kl(information_curve(TOY), [2, 1]) == pytest.approx(math.log(2))
+    assert expected_kl(exact_curve(TOY), [2, 1]) == pytest.approx(math.log(2))
 
 
 def test_toy_information():
     assert entropy(TOY) == pytest.approx(math.log(2))
     assert total_correlation(TOY) == pytest.approx(2 * math.log(2))
-    assert information_curve(TOY) == pytest.approx([math.log(2), 0, 0])
+    assert exact_curve(TOY) == pytest.approx([math.log(2), 0, 0])
     assert subset_entropies(TOY) == pytest.approx([0, *[math.log(2)] * 7])
 
 
@@ -108,7 +102,7 @@ def test_abab_in_two_steps():
 
 def test_mixture_over_orders_costs_less_than_the_orders_do():
     language = Language.from_sentences("made up", {"a a b": 0.5, "a b a": 0.2, "b b b": 0.3})
-    f = information_curve(language)
+    f = exact_curve(language)
     assert f.sum() == pytest.approx(entropy(language), abs=1e-12)
     for sizes in ([3], [1, 2], [2, 1], [1, 1, 1]):
         price = expected_kl(f, sizes)
@@ -146,7 +140,7 @@ def test_steps_that_do_not_fit(sizes):
 def test_too_many_positions_and_an_unknown_language():
     long = Language.from_sentences("long", {"a " * 15: 1.0})
     with pytest.raises(InputError, match="language long: 2.15 sets"):
-        information_curve(long)
+        exact_curve(long)
     with pytest.raises(InputError, match="language: 'klingon' is unknown"):
         get_language("klingon")
 

@@ -18,15 +18,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import tiny
 from discreteness import training
+from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.llada import rename
-from discreteness.errors import InputError
 from discreteness.training import Network, _sample, state, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
 from discreteness.training.settings import parse
+from discreteness.training.snapshot import Pace, State
 from discreteness.training.start import closed_form
-from discreteness.training.state import Pace, State
 from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer
 
 HERE = Path(__file__).parent

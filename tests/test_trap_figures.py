@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from discreteness import plotting
-from discreteness.figures import incoherence, marginal_trap_steps, marginal_trap_toy
+from discreteness.core.io import write_csv
+from discreteness.curves.step_sizes import expected_kl
+from discreteness.figures import incoherence, marginal_trap_steps, marginal_trap_toy, plotting
 from discreteness.figures.incoherence import draw_incoherence, reference_curve
 from discreteness.figures.marginal_trap_steps import KINDS, draw_marginal_trap_steps, temperatures_of, usual
 from discreteness.figures.marginal_trap_toy import (
@@ -30,8 +31,6 @@ from discreteness.figures.marginal_trap_toy import (
     probabilities_of,
     strings_of,
 )
-from discreteness.io import write_csv
-from discreteness.step_sizes import expected_kl
 
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = {

@@ -9,17 +9,18 @@ import pytest
 import tiny
 from discreteness.coherence.incoherence import incoherence, with_judge
 from discreteness.coherence.rescoring import rescore
+from discreteness.core.errors import InputError
+from discreteness.core.statistics import wilson
 from discreteness.decoding import decode
 from discreteness.decoding.rows import check_decoders, is_adaptive, needs_recomputing, variants
 from discreteness.decoding.tables import answers_table, references_table
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.errors import InputError
-from discreteness.languages import get_language, total_correlation
-from discreteness.marginal_trap import price_table, toy_table
-from discreteness.sentences import sentence_table
-from discreteness.settings import ROOT, read_yaml
-from discreteness.statistics import wilson
+from discreteness.languages import get_language
+from discreteness.languages.language import total_correlation
+from discreteness.trap.exact import price_table, toy_table
+from discreteness.trap.sentences import sentence_table
+from discreteness.workflow.configuration import ROOT, read_yaml
 
 TOY, GRAMMAR = get_language("toy"), get_language("grammar")
 

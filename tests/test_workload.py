@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from discreteness.errors import InputError
-from discreteness.io import join_tables, read_table, table_writer, write_table
-from discreteness.selection import answers_of_shard, take_shard
-from discreteness.settings import read_yaml
-from discreteness.workload import PROMPT, passes, prompts_per_job, size_gb, tokens_per_second
+from discreteness.core.errors import InputError
+from discreteness.core.io import join_tables, read_table, table_writer, write_table
+from discreteness.datasets.selection import answers_of_shard, take_shard
+from discreteness.workflow.configuration import read_yaml
+from discreteness.workflow.shards import PROMPT, passes, prompts_per_job, size_gb, tokens_per_second
 
 CONFIG = {**read_yaml("config/config.yaml"), "device": "auto", "shard_size": "auto", "job_minutes": 30}
 LARGE = {"family": "llada", "size_gb": 16.0}

@@ -2,17 +2,17 @@
 
 import pandas as pd
 
-from discreteness import offline  # noqa: F401
+from discreteness.core.io import join_tables, read_table, write_table
 from discreteness.curves.price import convex_mean
 from discreteness.curves.records import as_generated, prompt_curves
+from discreteness.datasets.prompts import fit_prompts
+from discreteness.datasets.selection import select_prompts, take_shard
 from discreteness.decoding.loop import decode
 from discreteness.decoding.rows import REFERENCE, variants
 from discreteness.decoding.tables import DECODED_COLUMNS, answers_table, references_table
 from discreteness.denoisers import load_model
-from discreteness.io import join_tables, read_table, write_table
-from discreteness.jobs import job, parameters, use_threads
-from discreteness.prompts import fit_prompts
-from discreteness.selection import select_prompts, take_shard
+from discreteness.hub import offline  # noqa: F401
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 
 def measured_curve(path: str, span: int):

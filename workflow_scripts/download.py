@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from discreteness.hub import download
-from discreteness.io import write_json
-from discreteness.jobs import job, parameters
+from discreteness.core.io import write_json
+from discreteness.hub.download import download
+from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
     params = parameters(snakemake)  # noqa: F821

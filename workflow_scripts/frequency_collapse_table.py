@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from discreteness.collapse import aggregate
-from discreteness.io import read_table, write_csv
-from discreteness.jobs import job, parameters
+from discreteness.core.io import read_table, write_csv
+from discreteness.probing.collapse import aggregate
+from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
     frames = []

@@ -6,8 +6,8 @@ import pandas as pd
 
 from discreteness.coherence.incoherence import JUDGE_BOUND, incoherence, with_judge
 from discreteness.coherence.text import bigrams, words
-from discreteness.io import read_csv, read_rows, read_table, write_csv
-from discreteness.jobs import job, parameters
+from discreteness.core.io import read_csv, read_rows, read_table, write_csv
+from discreteness.workflow.jobs import job, parameters
 
 
 def main(input, output, params, log) -> None:

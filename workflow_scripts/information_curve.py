@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from discreteness import offline  # noqa: F401
+from discreteness.core.errors import InputError
+from discreteness.core.io import join_tables, read_table, table_writer
 from discreteness.curves import estimate, salience
+from discreteness.datasets.selection import select_prompts, take_shard
 from discreteness.denoisers import load_model
-from discreteness.errors import InputError
-from discreteness.io import join_tables, read_table, table_writer
-from discreteness.jobs import job, parameters, use_threads
-from discreteness.selection import select_prompts, take_shard
+from discreteness.hub import offline  # noqa: F401
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 
 def main(input, output, params, config, log) -> None:
@@ -23,7 +23,7 @@ def main(input, output, params, config, log) -> None:
         append(pd.DataFrame(columns=estimate.COLUMNS))
         for references in prepared:
             measured = (references, params.seed, params.batch_tokens, params.replicates, params.levels)
-            for table in estimate.information_curve(denoiser, *measured):
+            for table in estimate.measured_curve(denoiser, *measured):
                 append(table)
     references = prepared[0]
     try:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from discreteness.core.io import read_rows, read_table, write_csv
 from discreteness.curves.views import recoverable_information, salience_table, spread
-from discreteness.io import read_rows, read_table, write_csv
-from discreteness.jobs import job, parameters
+from discreteness.workflow.jobs import job, parameters
 
 COLUMNS = ["model", "padding", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
 

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from discreteness import offline  # noqa: F401
 from discreteness.coherence.judge import generative_perplexity
+from discreteness.core.io import join_tables, read_table, write_table
+from discreteness.datasets.selection import answers_of_shard
 from discreteness.denoisers import load_model
-from discreteness.io import join_tables, read_table, write_table
-from discreteness.jobs import job, parameters, use_threads
-from discreteness.selection import answers_of_shard
+from discreteness.hub import offline  # noqa: F401
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 
 def main(input, output, params, config) -> None:

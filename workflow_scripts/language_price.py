@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from discreteness import offline  # noqa: F401
+from discreteness.core.io import write_csv
 from discreteness.denoisers import load_denoiser
-from discreteness.io import write_csv
-from discreteness.jobs import job, parameters, use_threads
+from discreteness.hub import offline  # noqa: F401
 from discreteness.languages import get_language
-from discreteness.marginal_trap import check_model, price_table
+from discreteness.trap.exact import check_model, price_table
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 with job(snakemake.log[0]):  # noqa: F821
     params = parameters(snakemake)  # noqa: F821

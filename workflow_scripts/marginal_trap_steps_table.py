@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from discreteness.io import read_csv, read_table, write_csv
-from discreteness.jobs import job, parameters
+from discreteness.core.io import read_csv, read_table, write_csv
 from discreteness.languages import get_language
-from discreteness.sentences import sentence_table
+from discreteness.trap.sentences import sentence_table
+from discreteness.workflow.jobs import job, parameters
 
 
 def main(input, output, params) -> None:

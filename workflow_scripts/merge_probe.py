@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from discreteness.errors import InputError
-from discreteness.io import read_table, write_json, write_table
-from discreteness.jobs import job
-from discreteness.probing import Sums
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_table, write_json, write_table
+from discreteness.probing.probe import Sums
+from discreteness.workflow.jobs import job
 
 
 def load_sums(path: str) -> Sums:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from discreteness.checkpoint_folder import link_checkpoint
-from discreteness.io import write_json
-from discreteness.jobs import job, parameters
+from discreteness.core.io import write_json
+from discreteness.hub.checkpoint_folder import link_checkpoint
+from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
     params, output = parameters(snakemake), Path(snakemake.output[0])  # noqa: F821

@@ -1,8 +1,8 @@
 """Draw how predictions collapse with distance from the prompt, over all prompts of a data set."""
 
 from discreteness.figures.frequency_collapse import COLUMNS, draw_frequency_collapse
-from discreteness.jobs import job, parameters
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job, parameters
 
 
 def main(snakemake) -> None:

@@ -1,8 +1,8 @@
 """Draw what parallel decoding does to answers on real text, by number of steps."""
 
 from discreteness.figures.incoherence import COLUMNS, draw_incoherence
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

@@ -1,8 +1,8 @@
 """Draw what one noise level leaves recoverable, by place, class and neighbours."""
 
 from discreteness.figures.information_decay import COLUMNS, draw_information_decay
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

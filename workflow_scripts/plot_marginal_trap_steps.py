@@ -1,8 +1,8 @@
 """Draw what parallel decoding costs in a language that is known exactly, by number of steps."""
 
 from discreteness.figures.marginal_trap_steps import COLUMNS, draw_marginal_trap_steps
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

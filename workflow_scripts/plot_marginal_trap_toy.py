@@ -1,8 +1,8 @@
 """Draw what every string of two tiny languages is worth to the data and to each way of decoding."""
 
 from discreteness.figures.marginal_trap_toy import COLUMNS, draw_marginal_trap_toy
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

@@ -1,8 +1,8 @@
 """Draw the price of decoding in fewer steps, predicted and measured."""
 
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
 from discreteness.figures.price_of_parallelism import COLUMNS, draw_price_of_parallelism
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

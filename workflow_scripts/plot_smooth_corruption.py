@@ -1,8 +1,8 @@
 """Draw information kept against nominal noise, and against that of the information-smooth schedule."""
 
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
 from discreteness.figures.smooth_corruption import COLUMNS, draw_smooth_corruption
-from discreteness.jobs import job
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job
 
 
 def main(snakemake) -> None:

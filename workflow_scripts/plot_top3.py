@@ -1,8 +1,8 @@
 """Draw the most probable tokens behind one prompt, position by position."""
 
+from discreteness.figures.plotting import read_figure_table, save_figure, use_style
 from discreteness.figures.top3 import COLUMNS, draw_top3
-from discreteness.jobs import job, parameters
-from discreteness.plotting import read_figure_table, save_figure, use_style
+from discreteness.workflow.jobs import job, parameters
 
 
 def main(snakemake) -> None:

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
+from discreteness.core.io import read_csv, read_rows, write_csv
 from discreteness.curves.report import PRICE_COLUMNS, exact_prices, prices_of_records
-from discreteness.io import read_csv, read_rows, write_csv
-from discreteness.jobs import job, parameters
-from discreteness.languages import get_language, information_curve
+from discreteness.languages import get_language
+from discreteness.languages.language import exact_curve
+from discreteness.workflow.jobs import job, parameters
 
 
 def measured(path: str) -> pd.DataFrame:
@@ -29,7 +30,7 @@ def main(input, output, params) -> None:
         for model, path in zip(params.models, input.curves, strict=True)
     ]
     if params.language:
-        exact = exact_prices(information_curve(get_language(params.language)), params.steps)
+        exact = exact_prices(exact_curve(get_language(params.language)), params.steps)
         frames += [exact.assign(model=model, padding=True) for model in params.oracles]
         frames += [sampled(path, model) for model, path in zip(params.models, input.sampled, strict=True)]
     frames += [measured(path) for path in input.incoherence]

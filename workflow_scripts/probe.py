@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from discreteness import offline  # noqa: F401
+from discreteness.core.io import atomic, read_table, write_json, write_table
+from discreteness.datasets.selection import select_prompts, take_shard
 from discreteness.denoisers import load_model
-from discreteness.io import atomic, read_table, write_json, write_table
-from discreteness.jobs import job, parameters, peak_memory, use_threads, write_provenance
-from discreteness.probing import prepare, probe
-from discreteness.selection import select_prompts, take_shard
+from discreteness.hub import offline  # noqa: F401
+from discreteness.probing.probe import prepare, probe
+from discreteness.workflow.jobs import job, parameters, peak_memory, use_threads, write_provenance
 
 
 def main(input, output, params, config, log) -> None:

@@ -1,8 +1,8 @@
 """Build a data set's prompts and reference answers."""
 
+from discreteness.core.io import write_table
 from discreteness.datasets import load_dataset
-from discreteness.io import write_table
-from discreteness.jobs import job, parameters
+from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]) as log:  # noqa: F821
     rows = load_dataset(snakemake.wildcards.dataset, parameters(snakemake).row)  # noqa: F821

@@ -2,15 +2,16 @@
 
 import pandas as pd
 
-from discreteness import offline, token_classes  # noqa: F401
 from discreteness.coherence.rescoring import rescore
 from discreteness.coherence.summaries import worst_combinations
+from discreteness.core import token_classes  # noqa: F401
+from discreteness.core.io import join_tables, read_csv, read_table, write_csv, write_table
+from discreteness.datasets.prompts import fit_prompts
+from discreteness.datasets.selection import answers_of_shard
 from discreteness.decoding.rows import forbidden_ids
 from discreteness.denoisers import load_model
-from discreteness.io import join_tables, read_csv, read_table, write_csv, write_table
-from discreteness.jobs import job, parameters, use_threads
-from discreteness.prompts import fit_prompts
-from discreteness.selection import answers_of_shard
+from discreteness.hub import offline  # noqa: F401
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 EXAMPLES = ["steps", "temperature", "prompt_id", "sample", "position", "step", "step_size", "regret", "token", "text"]
 

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from discreteness.core.io import read_rows, write_csv
 from discreteness.curves.smooth import smooth_corruption_of_language, smooth_corruption_of_records
-from discreteness.io import read_rows, write_csv
-from discreteness.jobs import job, parameters, use_threads
 from discreteness.languages import get_language
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 with job(snakemake.log[0]):  # noqa: F821
     params = parameters(snakemake)  # noqa: F821

@@ -1,8 +1,8 @@
 """The example prompt's top predictions, for the paper's figure."""
 
-from discreteness.collapse import top3
-from discreteness.io import read_table, write_csv
-from discreteness.jobs import job, parameters
+from discreteness.core.io import read_table, write_csv
+from discreteness.probing.collapse import top3
+from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
     prompts = read_table(snakemake.input.prompts)  # noqa: F821

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from discreteness.io import read_table
-from discreteness.jobs import job, parameters, use_threads
+from discreteness.core.io import read_table
 from discreteness.training import train
+from discreteness.workflow.jobs import job, parameters, use_threads
 
 with job(snakemake.log[0]) as log:  # noqa: F821
     params = parameters(snakemake)  # noqa: F821

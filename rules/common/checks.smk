@@ -3,10 +3,10 @@
 import atexit
 import time
 
-from discreteness.cluster import check_none_left
-from discreteness.dates import TOLERANCE, check_dates
+from discreteness.workflow.cluster import check_none_left
+from discreteness.workflow.dates import TOLERANCE, check_dates
 from discreteness.denoisers import check_device
-from discreteness.failures import failures, summary
+from discreteness.workflow.failures import failures, summary
 
 STARTED = time.time()
 

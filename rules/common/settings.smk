@@ -13,17 +13,17 @@ from pathlib import Path
 sys.executable = shlex.quote(sys.executable)
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
 
-from discreteness.checkpoint_folder import is_used
-from discreteness.datasets import WITHOUT_PROMPT
-from discreteness.dates import content
+from discreteness.hub.checkpoint_folder import is_used
+from discreteness.datasets import KINDS, WITHOUT_PROMPT
+from discreteness.workflow.dates import content
 from discreteness.decoding import rows as decoder_rows
 from discreteness.denoisers import family_of
-from discreteness.errors import InputError
-from discreteness.io import check_link, check_writable
+from discreteness.core.errors import InputError
+from discreteness.core.io import check_link, check_writable
 from discreteness.languages import get_language
-from discreteness.settings import load_settings, read_yaml, schema, typed
-from discreteness.sources import fingerprint
-from discreteness.workload import has_gpu, kept_shard_size, prompts_per_job, record_shards, size_gb
+from discreteness.workflow.configuration import load_settings, read_yaml, schema, typed
+from discreteness.workflow.fingerprint import fingerprint
+from discreteness.workflow.shards import has_gpu, kept_shard_size, prompts_per_job, record_shards, size_gb
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from bench_probe import HeadEverywhere
 
 from discreteness.curves.estimate import LEVELS, collect, curve_states, prepare, score
 from discreteness.datasets import load_dataset
+from discreteness.datasets.selection import select_prompts
 from discreteness.denoisers import load_denoiser
-from discreteness.selection import select_prompts
-from discreteness.settings import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT, read_yaml
 
 SPAN = 128
 

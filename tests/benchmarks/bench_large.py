@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import tiny
 from discreteness.denoisers import load_denoiser
-from discreteness.jobs import peak_memory
-from discreteness.probing import prepare, probe
+from discreteness.probing.probe import prepare, probe
+from discreteness.workflow.jobs import peak_memory
 
 SPAN, TOP_K = 128, 3
 LLADA_8B = {

@@ -10,13 +10,13 @@ import time
 import numpy as np
 import torch
 
-from discreteness.batching import batches
+from discreteness.core.batching import batches
 from discreteness.datasets import load_dataset
+from discreteness.datasets.selection import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.transformer import TransformerDenoiser
-from discreteness.probing import predict, prepare, probe
-from discreteness.selection import select_prompts
-from discreteness.settings import ROOT, read_yaml
+from discreteness.probing.probe import predict, prepare, probe
+from discreteness.workflow.configuration import ROOT, read_yaml
 
 SPAN, TOP_K = 128, 3
 

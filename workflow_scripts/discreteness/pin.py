@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from discreteness.command_line import entry_point
-from discreteness.errors import InputError
-from discreteness.hub import resolve
-from discreteness.io import atomic
-from discreteness.settings import read_yaml
+from discreteness.core.command_line import entry_point
+from discreteness.core.errors import InputError
+from discreteness.core.io import atomic
+from discreteness.hub.download import resolve
+from discreteness.workflow.configuration import read_yaml
 
 
 def pin(text: str, name: str, commit: str) -> str:

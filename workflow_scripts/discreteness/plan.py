@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from discreteness.command_line import amount, count, entry_point
-from discreteness.errors import InputError
-from discreteness.io import read_table
-from discreteness.settings import ROOT, read_yaml
-from discreteness.workload import PROMPT, passes, prompts_per_job, tokens_per_second
+from discreteness.core.command_line import amount, count, entry_point
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_table
+from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.shards import PROMPT, passes, prompts_per_job, tokens_per_second
 
 # Stage -> the kept files of a model, a data set (and a decoder), under results
 OUTPUTS = {

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from discreteness.command_line import entry_point
-from discreteness.errors import InputError
-from discreteness.io import read_csv
+from discreteness.core.command_line import entry_point
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_csv
 
 POSITIONS = (0, 1, 2, 3, 4, 8, 16, 32, 64, 96)
 COLUMNS = ("model", "dataset", "position", "statistic", "variant", "token_class", "value", "low", "high", "prompts")

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 
-from discreteness import token_classes
+from discreteness.core import token_classes
 from discreteness.denoisers.base import Denoiser
 
 

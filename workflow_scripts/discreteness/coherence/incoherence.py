@@ -7,7 +7,7 @@ import pandas as pd
 
 from discreteness.coherence.summaries import disowned_share, mean_regret, perplexity
 from discreteness.coherence.text import text_statistics, words
-from discreteness.statistics import bootstrap_mean
+from discreteness.core.statistics import bootstrap_mean
 
 TEXT = ("adjacent_duplicates", "seq_rep_4", "distinct_2", "unseen_bigrams")
 ESTIMATE = ("value", "low", "high")

@@ -7,9 +7,9 @@ import pandas as pd
 
 from discreteness.coherence.rescoring import State, score
 from discreteness.coherence.text import unigram_entropy
+from discreteness.core.errors import InputError
+from discreteness.datasets.prompts import log_long
 from discreteness.denoisers.base import Denoiser
-from discreteness.errors import InputError
-from discreteness.prompts import log_long
 
 JUDGE_COLUMNS = ["judge_tokens", "judge_nll", "perplexity", "judge_entropy"]
 

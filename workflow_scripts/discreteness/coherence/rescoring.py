@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from discreteness.batching import batches
 from discreteness.coherence.answers import answer_length
+from discreteness.core.batching import batches
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
 from discreteness.denoisers.base import Denoiser
-from discreteness.errors import InputError
-from discreteness.randomness import key
 
 REGRET_COLUMNS = [
     *("prompt_id", "sample", "position", "step", "step_size", "weight"),

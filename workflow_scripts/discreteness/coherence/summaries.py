@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from discreteness.coherence.text import text_statistics
-from discreteness.errors import InputError
-from discreteness.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.core.errors import InputError
+from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio
 
 DISOWNED_BELOW = 0.01  # leave-one-out probability
 HIDDEN = " _"

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
 from discreteness.curves.monotone import isotonic
-from discreteness.errors import InputError
-from discreteness.languages import Language, entropy, total_correlation
-from discreteness.randomness import key
+from discreteness.languages.language import Language, entropy, total_correlation
 
 KINDS = ("mask", "uniform", "gaussian")
 MEASURES = ("tokens", "sentence")

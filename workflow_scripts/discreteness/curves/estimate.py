@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from discreteness import priors, token_classes
-from discreteness.batching import batches
+from discreteness.core import token_classes, unigram
+from discreteness.core.batching import batches
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
+from discreteness.datasets.prompts import fit_prompts
 from discreteness.denoisers.base import Denoiser
-from discreteness.errors import InputError
-from discreteness.prompts import fit_prompts
-from discreteness.randomness import key
 
 LEVELS = 24  # strata of an answer longer than EXACT
 EXACT = 32  # answers up to this length are measured at every k
@@ -75,12 +75,12 @@ def prepare(
         if not len(answer):
             raise InputError(f"prompt {prompt_id}: the answer has no tokens")
     if mode == "padded":
-        encoded = list(priors.pad_answers([answer.tolist() for answer in encoded], span, denoiser.eos_ids[0]))
+        encoded = list(unigram.pad_answers([answer.tolist() for answer in encoded], span, denoiser.eos_ids[0]))
     answer_of = dict(zip(rows["prompt_id"], encoded, strict=True))
     lengths = [len(answer_of[prompt_id]) for prompt_id in chosen["prompt_id"]] if long_prompts == "refuse" else span
     chosen, prompts = fit_prompts(denoiser, chosen, lengths, long_prompts)
     answers = [answer_of[prompt_id] for prompt_id in chosen["prompt_id"]]
-    log_unigram = np.log(priors.unigram(np.concatenate(encoded), denoiser.vocab_size))
+    log_unigram = np.log(unigram.unigram(np.concatenate(encoded), denoiser.vocab_size))
     return References(list(chosen["prompt_id"]), prompts, answers, log_unigram, mode == "padded")
 
 
@@ -126,7 +126,7 @@ def curve_states(references: References, seed: int, replicates: int = 1, levels:
     return states
 
 
-def information_curve(
+def measured_curve(
     denoiser: Denoiser,
     references: References,
     seed: int,

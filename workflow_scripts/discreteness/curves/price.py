@@ -12,15 +12,15 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from discreteness.command_line import count, entry_point
+from discreteness.core.command_line import count, entry_point
+from discreteness.core.errors import InputError
+from discreteness.core.io import read_table
+from discreteness.core.randomness import key
+from discreteness.core.schedules import SCHEDULES
+from discreteness.core.statistics import FEWEST, bootstrap_mean, bootstrap_ratio
 from discreteness.curves.monotone import convex
 from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
-from discreteness.curves.schedules import SCHEDULES
-from discreteness.errors import InputError
-from discreteness.io import read_table
-from discreteness.randomness import key
-from discreteness.statistics import FEWEST, bootstrap_mean, bootstrap_ratio
-from discreteness.step_sizes import expected_kl, li_cai_bound, optimal_steps
+from discreteness.curves.step_sizes import expected_kl, li_cai_bound, optimal_steps
 
 
 def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:

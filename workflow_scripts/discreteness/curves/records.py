@@ -6,7 +6,7 @@ The records are those that `estimate` measures, `estimate.COLUMNS`.
 import numpy as np
 import pandas as pd
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 SLOPES = 12  # of the control variate, by share of what is visible
 

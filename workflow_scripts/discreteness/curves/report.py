@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from discreteness.core.schedules import SCHEDULES
+from discreteness.core.statistics import bootstrap_ratio
 from discreteness.curves.price import price_table
 from discreteness.curves.records import by_mode, prompt_curves
-from discreteness.curves.schedules import SCHEDULES
-from discreteness.statistics import bootstrap_ratio
-from discreteness.step_sizes import expected_kl, expected_regret, optimal_steps
+from discreteness.curves.step_sizes import expected_kl, expected_regret, optimal_steps
 
 PRICE_COLUMNS = ["padding", "statistic", "schedule", "steps", "value", "low", "high", "prompts"]
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from discreteness import token_classes
+from discreteness.core import token_classes
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
 from discreteness.curves.estimate import References, State
 from discreteness.curves.views import PAIR
 from discreteness.denoisers.base import Denoiser
-from discreteness.errors import InputError
-from discreteness.randomness import key
 
 
 def salience_states(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from discreteness.core.statistics import bootstrap_mean, percentile_interval, redrawn
 from discreteness.curves.corruption import (
     MEASURES,
     NOISE,
@@ -14,8 +15,7 @@ from discreteness.curves.corruption import (
     mismatch,
 )
 from discreteness.curves.records import by_mode, prompt_curves
-from discreteness.languages import Language
-from discreteness.statistics import bootstrap_mean, percentile_interval, redrawn
+from discreteness.languages.language import Language
 
 SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "value", "low", "high", "n"]
 

@@ -9,8 +9,8 @@ alike (a state's weight) and every masked token of a state alike. Values need on
 import numpy as np
 import pandas as pd
 
+from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio, percentile_interval, redrawn
 from discreteness.curves.records import by_mode, resample
-from discreteness.statistics import bootstrap_mean, bootstrap_ratio, percentile_interval, redrawn
 
 BINS = 10  # of the mask ratio
 GRID = 2000  # quantiles kept for a bootstrapped percentile

@@ -1,12 +1,12 @@
-"""Build a data set's prompts from its row. One module per kind, imported only when asked for."""
+"""Build a data set's prompts from its row. A kind's module is imported only when asked for."""
 
 from importlib import import_module
 
 import pandas as pd
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
-KINDS = ("docs", "grammar", "lima", "toy")
+KINDS = {"docs": "docs", "grammar": "sentences", "lima": "lima", "toy": "sentences"}  # kind -> module
 WITHOUT_PROMPT = ("grammar", "toy")  # a language's sentences answer nothing
 
 
@@ -17,7 +17,7 @@ def load_dataset(name: str, row: dict) -> pd.DataFrame:
     """
     if row.get("kind") not in KINDS:
         raise InputError(f"data set {name}: kind = {row.get('kind')!r} is unknown (expected {' or '.join(KINDS)})")
-    frame = import_module(f"discreteness.datasets.{row['kind']}").load(row)
+    frame = import_module(f"discreteness.datasets.{KINDS[row['kind']]}").load(row)
     for column in ("answer",) if row["kind"] in WITHOUT_PROMPT else ("prompt", "answer"):
         empty = frame.index[frame[column].str.strip() == ""]
         if len(empty):

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
 from discreteness.datasets.docstrings import Pair, pairs_of_package
-from discreteness.errors import InputError
-from discreteness.randomness import key
 
 HELD_OUT_PACKAGES = ("click", "fsspec", "jinja2", "platformdirs", "pyparsing", "requests", "rich", "urllib3")
 PARTLY_HELD_OUT = ("datasets", "huggingface_hub", "matplotlib", "pandas", "sqlalchemy")

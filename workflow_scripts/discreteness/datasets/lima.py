@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 LISTED = 20  # rows in a log line
 logger = logging.getLogger("discreteness")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 import torch
 from tqdm import tqdm
 
-from discreteness.batching import batches
+from discreteness.core.batching import batches
+from discreteness.core.errors import InputError
 from discreteness.decoding.noise import CHUNK, Dream, Keyed, LLaDA
 from discreteness.decoding.policies import NEVER, POLICIES, View
 from discreteness.decoding.rows import check_denoiser, check_policy, forbidden_ids
 from discreteness.decoding.schedules import quota
 from discreteness.denoisers.base import Denoiser
-from discreteness.errors import InputError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ one per entry of the vocabulary. The reference classes draw the same numbers in 
 import numpy as np
 import torch
 
-from discreteness.randomness import key
+from discreteness.core.randomness import key
 
 CHUNK = 2**23  # probabilities handled at a time
 BLOCK = 256  # probabilities summed at a time

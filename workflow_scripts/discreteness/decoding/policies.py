@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from discreteness.lazy import LazyModule
-from discreteness.step_sizes import shares
+from discreteness.core.lazy import LazyModule
+from discreteness.core.schedules import shares
 
 torch = LazyModule("torch")
 

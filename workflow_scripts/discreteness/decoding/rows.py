@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from discreteness.core.errors import InputError
+from discreteness.core.schedules import equal_sizes
+from discreteness.curves.step_sizes import optimal_steps
 from discreteness.decoding.policies import POLICIES
-from discreteness.errors import InputError
-from discreteness.settings import schema, validate
-from discreteness.step_sizes import equal_sizes, optimal_steps
+from discreteness.workflow.configuration import schema, validate
 
 REFERENCE = "reference"  # what the reference answers are called among the decoders; no row may have this name
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from discreteness.step_sizes import shares
+from discreteness.core.schedules import shares
 
 
 def quota(row: dict, step: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:

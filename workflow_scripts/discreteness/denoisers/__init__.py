@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 
 @dataclass(frozen=True)

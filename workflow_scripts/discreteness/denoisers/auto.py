@@ -8,9 +8,9 @@ import torch
 from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
 from discreteness.denoisers.checkpoints import check_memory, one_line, read_config, read_shapes
-from discreteness.errors import InputError
 
 # Parts of a checkpoint that belong to other tasks than predicting tokens.
 UNUSED = ("pooler", "seq_relationship", "position_ids", "rotary_emb.inv_freq", "attn.masked_bias")

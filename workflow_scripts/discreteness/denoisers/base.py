@@ -9,7 +9,7 @@ from unittest import mock
 
 import torch
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 # What a chat template is told that asks for the date, so that predictions do not change with it
 TEMPLATE_DATE = datetime(2025, 1, 1)

@@ -11,9 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
-from discreteness.checkpoint_folder import VOCABULARY_FILES, read_json, text_files, weight_files
+from discreteness.core.errors import InputError
 from discreteness.denoisers import FAMILIES, UNSUPPORTED
-from discreteness.errors import InputError
+from discreteness.hub.checkpoint_folder import VOCABULARY_FILES, read_json, text_files, weight_files
 
 Rename = Callable[[str], str]
 Shapes = dict[str, tuple[Path, tuple[int, ...]]]  # tensor name -> (file, shape)

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, DiffusionGemmaForBlockDiffusion
 
-from discreteness.checkpoint_folder import read_json
+from discreteness.core.errors import InputError
 from discreteness.denoisers import setting
 from discreteness.denoisers.auto import load_model
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
 from discreteness.denoisers.checkpoints import load_tokenizer, read_config
-from discreteness.errors import InputError
+from discreteness.hub.checkpoint_folder import read_json
 
 
 class DiffusionGemmaDenoiser(Denoiser):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.base import within_head
 from discreteness.denoisers.checkpoints import (
     load_tokenizer,
@@ -25,7 +26,6 @@ from discreteness.denoisers.transformer import (
     rotate_in_float32,
     without_prefix,
 )
-from discreteness.errors import InputError
 
 # What a Llama model can express; any other value of these keys changes the arithmetic.
 SUPPORTED = {

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.auto import AutoDenoiser, context_length, load_model
 from discreteness.denoisers.base import within_head
 from discreteness.denoisers.checkpoints import load_tokenizer
-from discreteness.errors import InputError
 
 
 def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> AutoDenoiser:

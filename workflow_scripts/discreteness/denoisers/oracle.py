@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.base import Denoiser
 from discreteness.denoisers.words import WordTokenizer
-from discreteness.errors import InputError
-from discreteness.languages import Language, get_language
+from discreteness.languages import get_language
+from discreteness.languages.language import Language
 
 CONTEXTS = 512  # compared with the table at once; bounds memory
 

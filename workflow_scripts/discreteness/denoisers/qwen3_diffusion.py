@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.base import within_head
 from discreteness.denoisers.checkpoints import load_tokenizer, read_config, required, rope_theta, shape_settings
 from discreteness.denoisers.transformer import TransformerDenoiser, build_backbone, without_prefix
-from discreteness.errors import InputError
 
 # What a Qwen3 model can express; any other value of these keys changes the arithmetic.
 SUPPORTED = {

@@ -9,9 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
+from discreteness.core.errors import InputError
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
 from discreteness.denoisers.checkpoints import Rename, check_memory, check_shapes, load_tensors, read_shapes
-from discreteness.errors import InputError
 
 HEAD = "lm_head.weight"
 FLOAT32_ROTARY = "sdpa_float32_rotary"

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.plotting import CLASS_COLOURS, MODEL_COLOURS, SMALL, WIDTH, band
+from discreteness.figures.plotting import CLASS_COLOURS, MODEL_COLOURS, SMALL, WIDTH, band
 
 COLUMNS = "model dataset position statistic variant token_class value low high prompts".split()
 BITS = np.log(2)  # nats a bit

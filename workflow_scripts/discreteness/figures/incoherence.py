@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from discreteness import plotting
 from discreteness.coherence.incoherence import JUDGE_BOUND
+from discreteness.figures import plotting
 from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.plotting import WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.plotting import WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model decoder steps statistic value low high reference reference_low reference_high answers".split()
 PANELS = (  # (statistic, title, unit), by rows; perplexity means nothing without the entropy beside it

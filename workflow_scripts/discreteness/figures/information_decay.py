@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.plotting import CLASS_COLOURS, SMALL, WIDTH, band, model_lines
+from discreteness.figures.plotting import CLASS_COLOURS, SMALL, WIDTH, band, model_lines
 
 COLUMNS = "model padding view variant group value low high prompts tokens".split()
 SERIES = {"answers only": "#D55E00", "text of padded answers": "#D55E00", "answers with padding": "#0072B2"}

@@ -8,9 +8,9 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.notes import counted, say_empty
-from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model decoder temperature steps statistic value low high samples".split()
 KINDS = {

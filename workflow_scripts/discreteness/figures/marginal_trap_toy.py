@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from discreteness.plotting import SMALL, WIDTH, fit_text, printable, text_width
+from discreteness.figures.plotting import SMALL, WIDTH, fit_text, printable, text_width
 
 COLUMNS = "language model decoding string probability seen".split()
 DATA = "data"  # the model and the decoding of the language itself

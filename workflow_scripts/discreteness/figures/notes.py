@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from discreteness import plotting
-from discreteness.statistics import FEWEST, LEVEL, coverage
+from discreteness.core.statistics import FEWEST, LEVEL, coverage
+from discreteness.figures import plotting
 
 GREY = "#777777"
 PAGE = 72 * plotting.WIDTH - 10  # points of a title above all panels

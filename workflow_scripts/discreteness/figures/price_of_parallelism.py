@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.information_decay import finite, is_padded
 from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model padding statistic schedule steps value low high prompts".split()
 SCHEDULES = ("uniform", "optimal", "llada", "cosine", "dream")

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.information_decay import finite, is_padded
 from discreteness.figures.notes import counted, interval_note, say_empty
-from discreteness.plotting import MODEL_COLOURS, SMALL, WIDTH, band
+from discreteness.figures.plotting import MODEL_COLOURS, SMALL, WIDTH, band
 
 COLUMNS = "source dataset padding corruption measure statistic noise value low high n".split()
 LANGUAGE = ("grammar", "grammar")  # source and data set whose information is known exactly; a model may be named so too

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from discreteness import plotting
+from discreteness.figures import plotting
 from discreteness.figures.notes import counted
-from discreteness.plotting import CLASS_COLOURS, SMALL, WIDTH
+from discreteness.figures.plotting import CLASS_COLOURS, SMALL, WIDTH
 
 COLUMNS = [
     "model",

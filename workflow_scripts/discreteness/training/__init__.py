@@ -10,15 +10,15 @@ import torch
 from tqdm import tqdm
 from transformers import LlamaModel
 
+from discreteness.core.errors import InputError
+from discreteness.core.io import write_json
+from discreteness.core.randomness import key
 from discreteness.denoisers.llada import llama_config
-from discreteness.errors import InputError
-from discreteness.io import write_json
-from discreteness.randomness import key
 from discreteness.training.batches import Batch, draw, encode, learning_rate
 from discreteness.training.export import export, export_causal, llada_config
 from discreteness.training.settings import TrainingSettings, parse
+from discreteness.training.snapshot import PACE, Pace, State, identity
 from discreteness.training.start import closed_form
-from discreteness.training.state import PACE, Pace, State, identity
 from discreteness.training.tokenizer import MASK, train_tokenizer, word_tokenizer
 
 

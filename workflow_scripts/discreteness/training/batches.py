@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from discreteness.errors import InputError
-from discreteness.randomness import key
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
 from discreteness.training.settings import TrainingSettings
 
 

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
+from discreteness.core.io import atomic, hidden_folder, put, write_json
 from discreteness.denoisers.llada import rename
-from discreteness.io import atomic, hidden_folder, put, write_json
 from discreteness.training.settings import TrainingSettings
 
 RMS_NORM_EPS, ROPE_THETA = 1e-5, 10000.0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 
 @dataclass(frozen=True)

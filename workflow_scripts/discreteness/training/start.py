@@ -8,7 +8,7 @@ a few hundredths of a nat, since attention has not learnt yet where to look; it 
 
 import torch
 
-from discreteness.randomness import key
+from discreteness.core.randomness import key
 from discreteness.training.batches import Corpus
 
 ANSWER_TOKENS = 16  # of each answer, from its beginning

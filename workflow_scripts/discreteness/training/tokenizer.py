@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from discreteness.errors import InputError
+from discreteness.core.errors import InputError
 
 BOS, EOS, EOT, MASK = "<|startoftext|>", "<|endoftext|>", "<|eot_id|>", "<|mdm_mask|>"
 CHAT_TEMPLATE = BOS + "{{ messages[-1]['content'] | trim }}" + EOT

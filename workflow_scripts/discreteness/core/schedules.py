@@ -1,0 +1,84 @@
+"""How many positions each of K steps reveals: the samplers' ways to divide L."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from discreteness.core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def equal_sizes(total: int, steps: int, remainder: str = "first") -> list[int]:
+    """`total` positions over `steps` steps as evenly as possible; what is left over goes to the first or last steps.
+
+    LLaDA's `get_num_transfer_tokens` puts it first; the information curve says that the last steps bear it better.
+    """
+    base, extra = divmod(total, steps)
+    more, less = [base + 1] * extra, [base] * (steps - extra)
+    return more + less if remainder == "first" else less + more
+
+
+def shares(steps: int, eps: float) -> torch.Tensor:
+    """(steps,) float32: the share of the remaining masks that each step reveals when time runs linearly from 1 to eps.
+
+    `1 − s/t` of Dream's `diffusion_generate`, in its precision; the last step reveals whatever is left.
+    """
+    import torch  # the only function here that needs it
+
+    times = torch.linspace(1, eps, steps + 1)
+    share = 1 - times[1:] / times[:-1]
+    share[-1] = 1
+    return share
+
+
+def uniform(length: int, steps: int) -> list[int]:
+    """Equal steps; the remainder of an uneven division goes one by one to the last steps, where it costs least."""
+    _check(length, steps)
+    return equal_sizes(length, steps, "last")
+
+
+def llada(length: int, steps: int) -> list[int]:
+    """Equal steps with the remainder in the first ones, as LLaDA's `get_num_transfer_tokens` does."""
+    _check(length, steps)
+    return equal_sizes(length, steps)
+
+
+def cosine(length: int, steps: int) -> list[int]:
+    """MaskGIT (arXiv 2202.04200): after step s of K, ⌊L cos(π s / 2K)⌋ positions stay masked; at least one a step."""
+    _check(length, steps)
+    masked, sizes = length, []
+    for step in range(1, steps + 1):
+        left = 0 if step == steps else min(masked - 1, math.floor(length * math.cos(math.pi / 2 * step / steps)))
+        sizes.append(masked - left)
+        masked = left
+    return sizes
+
+
+def dream(length: int, steps: int, eps: float = 1e-3) -> list[int]:
+    """Dream's `diffusion_generate`: linear times from 1 to eps; ⌊masked · (1 − s/t)⌋ positions a step, in float32.
+
+    Truncation makes steps of no position at all: a forward pass that reveals nothing. The last step takes the rest.
+    """
+    _check(length, steps)
+    masked, sizes = length, []
+    for share in shares(steps, eps):
+        sizes.append(int(masked * share))
+        masked -= sizes[-1]
+    return sizes
+
+
+SCHEDULES: dict[str, Callable[[int, int], list[int]]] = {
+    "uniform": uniform,
+    "llada": llada,
+    "cosine": cosine,
+    "dream": dream,
+}
+
+
+def _check(length: int, steps: int) -> None:
+    if not 1 <= steps <= length:
+        raise InputError(f"steps = {steps} do not reveal {length} positions (expected 1 to {length})")

@@ -1,0 +1,273 @@
+"""Single-pass probing: a prompt, a span of unknown tokens, one forward pass, what is predicted at each of them.
+
+The experiment of arXiv 2512.22630, with what it takes to measure how predictions collapse with distance.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from discreteness.core import measures, token_classes, unigram
+from discreteness.core.batching import batches, run_halving
+from discreteness.core.columns import POSITIONS
+from discreteness.core.errors import InputError
+from discreteness.core.randomness import key
+from discreteness.datasets.prompts import fit_prompts
+from discreteness.denoisers.base import Denoiser
+from discreteness.probing.states import blank
+
+GROUPS = 10  # prompt groups of the jackknife
+
+POSITION_COLUMNS = ["prompt_id", *POSITIONS]
+TOKEN_COLUMNS = ["prompt_id", "position", "rank", "token_id", "token", "probability", "token_class"]
+
+
+@dataclass
+class Sums:
+    """Running totals from which prompt information follows, by prompt group; shards add up."""
+
+    probability: torch.Tensor  # (GROUPS, span, V) float32, where the model's predictions are
+    entropy: np.ndarray  # (GROUPS, span) float64
+    prompts: np.ndarray  # (GROUPS,) int64
+
+    @classmethod
+    def empty(cls, span: int, vocab_size: int, device: torch.device | str = "cpu") -> "Sums":
+        """All zero."""
+        probability = torch.zeros(GROUPS, span, vocab_size, device=device)
+        return cls(probability, np.zeros((GROUPS, span)), np.zeros(GROUPS, int))
+
+    def add(self, group: int, probability: torch.Tensor, entropy: np.ndarray) -> None:
+        """Count one prompt's predictions: probability (span, V), entropy (span,)."""
+        self.probability[group] += probability
+        self.entropy[group] += entropy
+        self.prompts[group] += 1
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(self.probability + other.probability, self.entropy + other.entropy, self.prompts + other.prompts)
+
+    def information(self) -> pd.DataFrame:
+        """Prompt information by position, for all prompts (left_out = −1) and without each group in turn.
+
+        Columns left_out, position, prompt_information (nats), prompts.
+        """
+        total, entropy, prompts = self.probability.sum(0), self.entropy.sum(0), int(self.prompts.sum())
+        frames = []
+        for group in (-1, *np.flatnonzero((self.prompts > 0) & (self.prompts < prompts))):
+            n = prompts if group < 0 else prompts - int(self.prompts[group])
+            kept = total if group < 0 else total - self.probability[group]
+            kept_entropy = entropy if group < 0 else entropy - self.entropy[group]
+            value = measures.prompt_information(kept, torch.from_numpy(kept_entropy), n).numpy()
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "left_out": int(group),
+                        "position": np.arange(len(value)),
+                        "prompt_information": value,
+                        "prompts": n,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+
+@dataclass
+class Task:
+    """What a probe needs besides the model: encoded prompts with their keys, answers and priors.
+
+    skipped: names of the prompts that do not fit the model's context and are left out.
+    """
+
+    prompt_ids: list[str]
+    prompts: list[list[int]]
+    answers: np.ndarray  # (n, span) reference tokens, padded with the end-of-sequence token
+    positional_logprob: np.ndarray  # (n, span) nats
+    log_unigram: torch.Tensor  # (V,) with padding
+    log_unigram_without_eos: torch.Tensor  # (V,) without special tokens
+    seed: int  # of random canvases
+    skipped: list[str] = field(default_factory=list)
+
+
+def prepare(
+    denoiser: Denoiser,
+    rows: pd.DataFrame,
+    chosen: pd.DataFrame,
+    span: int,
+    top_k: int,
+    seed: int,
+    long_prompts: str = "refuse",
+) -> Task:
+    """Encode the chosen prompts; take the priors from the answers of all `rows`, whatever is chosen or sharded.
+
+    long_prompts: what becomes of a prompt that does not fit the model's context together with the span (see
+    `fit_prompts`). Raises InputError for one where that is `refuse`, and for a `top_k` larger than the vocabulary.
+    """
+    if top_k > denoiser.vocab_size:
+        raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
+    every = list(chosen["prompt_id"])
+    chosen, prompts = fit_prompts(denoiser, chosen, denoiser.canvas_length or span, long_prompts)
+    answers = [denoiser.encode_answer(answer) for answer in rows["answer"]]
+    padded = unigram.pad_answers(answers, span, denoiser.eos_ids[0])
+    positional = unigram.positional_logprobs(padded, denoiser.vocab_size)
+    where = rows["prompt_id"].map({id_: i for i, id_ in enumerate(chosen["prompt_id"])})
+    index = where.dropna().astype(int).sort_values().index
+    text = np.concatenate([np.asarray(answer[:span], dtype=np.int64) for answer in answers])  # no padding
+    padded_unigram = torch.from_numpy(unigram.unigram(padded, denoiser.vocab_size)).log().float()
+    bare = torch.from_numpy(unigram.unigram(text, denoiser.vocab_size)).log().float()
+    return Task(
+        prompt_ids=list(chosen["prompt_id"]),
+        prompts=prompts,
+        answers=padded[index],
+        positional_logprob=positional[index],
+        log_unigram=padded_unigram,
+        log_unigram_without_eos=measures.renormalise_without(bare, special_mask(denoiser)),
+        seed=seed,
+        skipped=sorted(set(every) - set(chosen["prompt_id"])),
+    )
+
+
+def special_mask(denoiser: Denoiser) -> torch.Tensor:
+    """(V,) bool, True at tokens that are not text."""
+    mask = torch.zeros(denoiser.vocab_size, dtype=torch.bool)
+    mask[list(denoiser.special_ids)] = True
+    return mask
+
+
+def probe(
+    denoiser: Denoiser, task: Task, span: int, top_k: int, batch_tokens: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Sums]:
+    """Show the model `span` unknown tokens after every prompt and describe its predictions.
+
+    What stands for an unknown token is the model's own (`states.blank`); where it is random, probabilities are averaged
+    over `denoiser.canvases` draws. Returns (positions, tokens, sums); the tables' columns are described in
+    `columns.COLUMNS`. Token texts and classes are those of the model's vocabulary. A batch that does not fit the
+    device's memory is halved. Raises InputError naming the prompts for non-finite logits.
+    """
+    texts, classes = token_classes.vocabulary(denoiser)
+    special = special_mask(denoiser).to(denoiser.device)
+    sums = Sums.empty(span, denoiser.vocab_size, denoiser.device)
+    positions, tokens = {}, {}
+
+    def look(batch: list[int]):
+        log_p = predict(denoiser, task, batch, span)  # (B, span, V)
+        return log_p, _describe(log_p, task, batch, special, denoiser.eos_ids), log_p.topk(top_k, dim=-1)
+
+    with tqdm(total=len(task.prompts), desc="prompts", unit="prompt", mininterval=1) as bar:
+        for whole in batches([len(prompt) + (denoiser.canvas_length or span) for prompt in task.prompts], batch_tokens):
+            for batch, (log_p, described, top) in run_halving(look, whole):
+                for place, index in enumerate(batch):
+                    prompt_id = task.prompt_ids[index]
+                    columns = {name: value[place] for name, value in described.items()}
+                    positions[index] = _position_rows(prompt_id, columns, texts, classes)
+                    tokens[index] = _token_rows(
+                        prompt_id,
+                        top.indices[place].cpu().numpy(),
+                        top.values[place].exp().cpu().numpy(),
+                        texts,
+                        classes,
+                    )
+                    sums.add(key(0, "jackknife", prompt_id) % GROUPS, log_p[place].exp(), columns["entropy"])
+                bar.update(len(batch))
+    sums.probability = sums.probability.cpu()
+    return _stack(positions, POSITION_COLUMNS), _stack(tokens, TOKEN_COLUMNS), sums
+
+
+def predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torch.Tensor:
+    """(B, span, V) log-probabilities at the unknown tokens behind each prompt of a batch, averaged over canvases."""
+    total = None
+    for replicate in range(denoiser.canvases):
+        log_p = _single_pass(denoiser, task, batch, span, replicate)
+        total = log_p if total is None else torch.logaddexp(total, log_p)
+    return total if denoiser.canvases == 1 else total - math.log(denoiser.canvases)
+
+
+def _single_pass(denoiser: Denoiser, task: Task, batch: list[int], span: int, replicate: int) -> torch.Tensor:
+    """(B, span, V) log-probabilities of one forward pass, rows padded on the right."""
+    prompts = [task.prompts[index] for index in batch]
+    states = [
+        blank(denoiser, prompt, span, task.answers[index], replicate, (task.seed, "canvas", task.prompt_ids[index]))
+        for index, prompt in zip(batch, prompts, strict=True)
+    ]
+    width = max(map(len, states))
+    ids = torch.full((len(batch), width), denoiser.eos_ids[0])  # (B, L)
+    for row, state in zip(ids, states, strict=True):
+        row[: len(state)] = torch.tensor(state)
+    real = torch.arange(width) < torch.tensor([len(state) for state in states])[:, None]
+    rows = torch.arange(len(batch)).repeat_interleave(span)
+    first = torch.tensor([len(prompt) for prompt in prompts])
+    places = (first[:, None] + torch.arange(span)).flatten()
+    try:
+        log_p = denoiser.log_probs(ids, None if real.all() else real, torch.stack([rows, places], -1))
+    except FloatingPointError as error:
+        names = ", ".join(task.prompt_ids[index] for index in batch)
+        raise InputError(f"model: {error}, rows being prompts {names}") from None
+    return log_p.view(len(batch), span, -1)
+
+
+def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.Tensor, eos_ids) -> dict:
+    """Every per-position number of a batch, name -> (B, span) array."""
+    answers = torch.as_tensor(task.answers[batch], device=log_p.device)
+    bare = measures.renormalise_without(log_p, special)
+    half = log_p.shape[1] // 2
+    js_next, js_far = (_difference(log_p, distance) for distance in (1, half))
+    top1, bare_top1 = log_p.max(-1), bare.max(-1)
+    device = log_p.device
+    numbers = {
+        "entropy": measures.entropy(log_p),
+        "entropy_without_eos": measures.entropy(bare),
+        "top1_probability": top1.values.exp(),
+        "top1_probability_without_eos": bare_top1.values.exp(),
+        "eos_probability": log_p[..., list(eos_ids)].exp().sum(-1),
+        "top1_token_id": top1.indices,
+        "bare_top1_token_id": bare_top1.indices,
+        "answer_token_id": answers,
+        "answer_logprob": log_p.gather(-1, answers[..., None])[..., 0],
+        "kl_unigram": measures.kl(log_p, task.log_unigram.to(device)),
+        "kl_unigram_without_eos": measures.kl(bare, task.log_unigram_without_eos.to(device)),
+        "js_next": js_next,
+        "js_far": js_far,
+    }
+    described = {name: value.cpu().numpy() for name, value in numbers.items()}
+    described["positional_logprob"] = task.positional_logprob[batch]
+    return described
+
+
+def _difference(log_p: torch.Tensor, distance: int) -> torch.Tensor:
+    """(B, span) Jensen-Shannon divergence from the position `distance` farther on; NaN where there is none."""
+    difference = torch.full(log_p.shape[:2], torch.nan, device=log_p.device)
+    difference[:, :-distance] = measures.jensen_shannon(log_p[:, :-distance], log_p[:, distance:])
+    return difference
+
+
+def _position_rows(prompt_id: str, columns: dict[str, np.ndarray], texts, classes) -> pd.DataFrame:
+    frame = pd.DataFrame(columns).assign(prompt_id=prompt_id, position=np.arange(len(columns["entropy"])))
+    frame["answer_token"] = [texts[id_] for id_ in frame["answer_token_id"]]
+    frame["top1_class"] = [classes[id_] for id_ in frame["top1_token_id"]]
+    frame["top1_class_without_eos"] = [classes[id_] for id_ in frame.pop("bare_top1_token_id")]
+    return frame
+
+
+def _token_rows(prompt_id: str, ids: np.ndarray, probabilities: np.ndarray, texts, classes) -> pd.DataFrame:
+    span, top_k = ids.shape
+    flat = ids.ravel()
+    return pd.DataFrame(
+        {
+            "prompt_id": prompt_id,
+            "position": np.repeat(np.arange(span), top_k),
+            "rank": np.tile(np.arange(1, top_k + 1), span),
+            "token_id": flat,
+            "token": [texts[id_] for id_ in flat],
+            "probability": probabilities.ravel(),
+            "token_class": [classes[id_] for id_ in flat],
+        }
+    )
+
+
+def _stack(frames: dict[int, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Frames by prompt index, in the order of the prompts, whatever order they were computed in."""
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    return pd.concat([frames[index] for index in sorted(frames)], ignore_index=True)[columns]
