@@ -1,3 +1,4 @@
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,17 +12,15 @@ if Path(workflow.basedir).resolve() != Path.cwd().resolve() or not Path("workflo
         f"error: {workflow.basedir}: the workflow runs in its own folder, so go there first (`cd`); `-s` or `--directory` "
         "with another folder and `module:` are not supported, but `results` may be a link to a folder elsewhere"
     )
+sys.path.insert(0, "workflow_scripts")
+# Snakemake puts this path into the command of every script as it stands; `.venv` may lie in a folder with a space.
+sys.executable = shlex.quote(sys.executable)
 
 
 configfile: "config/config.yaml"
 
 
-include: "rules/common/settings.smk"
-include: "rules/common/parameters.smk"
-include: "rules/common/shards.smk"
-include: "rules/common/resources.smk"
-include: "rules/common/sources.smk"
-include: "rules/common/checks.smk"
+include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"
@@ -32,35 +31,9 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 
 
-# Rules of a second or two: on a cluster they run beside Snakemake, where a job of their own would cost 6-7 s each.
-localrules:
-    prompts,
-    model,
-    merge_probe,
-    top3_table,
-    frequency_collapse_table,
-    information_decay_table,
-    price_of_parallelism_table,
-    incoherence_table,
-    smooth_corruption_table,
-    marginal_trap_steps_table,
-    plot_top3,
-    plot_frequency_collapse,
-    plot_incoherence,
-    plot_information_decay,
-    plot_price_of_parallelism,
-    plot_smooth_corruption,
-    plot_marginal_trap_steps,
-    plot_marginal_trap_toy,
-
-
 report: "report/workflow.rst"
 
 
 rule all:
     input:
-        figures(),
-
-
-for made in workflow.rules:
-    prepare(made)
+        figure_files(RUN),

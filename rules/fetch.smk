@@ -1,9 +1,4 @@
-"""Data sets and models, from wherever their rows say; downloads run on the machine that runs Snakemake."""
-
-
-localrules:
-    download_model,
-    download_dataset,
+"""Data sets and models, from wherever their rows say; these rules run on the machine that runs Snakemake."""
 
 
 rule download_model:
@@ -13,14 +8,19 @@ rule download_model:
         "results/logs/download_model/{model}.log",
     benchmark:
         "results/benchmarks/download_model/{model}.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=600,
     params:
-        row=lambda wildcards: asked(MODEL_ROWS[wildcards.model], "model", wildcards.model),
-        kind="model",
-        code=fingerprint("download.py"),
+        settings=settings(
+            row=lambda wildcards: sources.download_request(
+                RUN.models[wildcards.model], f"results/downloads/models/{wildcards.model}/downloaded.json"
+            ),
+            kind="model",
+            code=code("download.py"),
+        ),
     script:
         "../workflow_scripts/download.py"
 
@@ -32,21 +32,26 @@ rule download_dataset:
         "results/logs/download_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/download_dataset/{dataset}.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        row=lambda wildcards: asked(DATASET_ROWS[wildcards.dataset], "dataset", wildcards.dataset),
-        kind="dataset",
-        code=fingerprint("download.py"),
+        settings=settings(
+            row=lambda wildcards: sources.download_request(
+                RUN.datasets[wildcards.dataset], f"results/downloads/datasets/{wildcards.dataset}/downloaded.json"
+            ),
+            kind="dataset",
+            code=code("download.py"),
+        ),
     script:
         "../workflow_scripts/download.py"
 
 
 rule prompts:
     input:
-        file=dataset_file,
+        files=by("dataset", partial(sources.dataset_files, RUN)),
     output:
         "results/prompts/{dataset}.parquet",
     log:
@@ -54,35 +59,41 @@ rule prompts:
     benchmark:
         "results/benchmarks/prompts/{dataset}.jsonl"
     priority: 1
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        row=dataset_row,
-        content=dataset_content,
-        code=lambda wildcards: fingerprint("prompts.py", f"datasets.{KINDS[DATASET_ROWS[wildcards.dataset]['kind']]}"),
+        settings=settings(
+            row=by("dataset", partial(sources.dataset_row, RUN)),
+            content=by("dataset", partial(sources.dataset_content, RUN)),
+            code=code("prompts.py", by("dataset", RUN.kind_module)),
+        ),
     script:
         "../workflow_scripts/prompts.py"
 
 
 rule model:
     input:
-        checkpoint=checkpoint_files,
+        checkpoint=by("model", partial(sources.checkpoint_files, RUN)),
     output:
         "results/models/{model}/provenance.json",
     log:
         "results/logs/model/{model}.log",
     benchmark:
         "results/benchmarks/model/{model}.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
     params:
-        source=checkpoint_source,
-        row=model_row("sha256", "language"),
-        content=checkpoint_content,
-        code=fingerprint("model.py"),
+        settings=settings(
+            source=by("model", partial(sources.checkpoint_source, RUN)),
+            row=lambda wildcards: RUN.models[wildcards.model].given("sha256", "language"),
+            content=by("model", partial(sources.checkpoint_content, RUN)),
+            code=code("model.py"),
+        ),
     script:
         "../workflow_scripts/model.py"

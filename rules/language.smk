@@ -15,13 +15,15 @@ rule language_price:
         mem_mb=doubling(3000),
         runtime=doubling(30),
     params:
-        row=model_row(*LOADING),
-        language=language_name(LANGUAGE["dataset"]),
-        steps=LANGUAGE["steps"],
-        sentences=LANGUAGE["sentences"],
-        seed=config["seed"],
-        threads=1,
-        code=family_code("language_price.py"),
+        settings=settings(
+            row=by("model", RUN.loading),
+            language=RUN.language_name,
+            steps=config["language"]["steps"],
+            sentences=config["language"]["sentences"],
+            seed=config["seed"],
+            threads=1,
+            code=code("language_price.py", by("model", RUN.family_module)),
+        ),
     script:
         "../workflow_scripts/language_price.py"
 
@@ -30,34 +32,37 @@ rule marginal_trap_steps_table:
     input:
         answers=collect(
             "results/decodings/{model}/{dataset}/{decoder}.parquet",
-            model=LANGUAGE["models"],
-            dataset=LANGUAGE["dataset"],
-            decoder=LANGUAGE["decoders"],
+            model=config["language"]["models"],
+            dataset=config["language"]["dataset"],
+            decoder=config["language"]["decoders"],
         ),
-        prices=collect("results/tables/language_price_{model}.csv", model=LANGUAGE["models"]),
+        prices=collect("results/tables/language_price_{model}.csv", model=config["language"]["models"]),
     output:
         "results/tables/marginal_trap_steps.csv",
     log:
         "results/logs/marginal_trap_steps_table.log",
     benchmark:
         "results/benchmarks/marginal_trap_steps_table.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        models=LANGUAGE["models"],
-        decoders=LANGUAGE["decoders"],
-        language=language_name(LANGUAGE["dataset"]),
-        adaptive=adaptive(LANGUAGE["decoders"] if LANGUAGE["models"] else []),
-        code=fingerprint("marginal_trap_steps_table.py"),
+        settings=settings(
+            models=config["language"]["models"],
+            decoders=config["language"]["decoders"],
+            language=RUN.language_name,
+            adaptive=RUN.adaptive(config["language"]["decoders"]) if RUN.language_name else [],
+            code=code("marginal_trap_steps_table.py"),
+        ),
     script:
         "../workflow_scripts/marginal_trap_steps_table.py"
 
 
 rule marginal_trap_toy_table:
     input:
-        models=collect("results/models/{model}/provenance.json", model=LANGUAGE["toys"]),
+        models=collect("results/models/{model}/provenance.json", model=config["language"]["toys"]),
     output:
         "results/tables/marginal_trap_toy.csv",
     log:
@@ -69,8 +74,10 @@ rule marginal_trap_toy_table:
         mem_mb=2000,
         runtime=30,
     params:
-        toys=toys(),
-        rows={model: loading(model) for model in LANGUAGE["toys"]},
-        code=fingerprint("marginal_trap_toy_table.py", *toy_families()),
+        settings=settings(
+            toys=RUN.toys,
+            rows={model: RUN.loading(model) for model in config["language"]["toys"]},
+            code=code("marginal_trap_toy_table.py", *sorted(set(map(RUN.family_module, config["language"]["toys"])))),
+        ),
     script:
         "../workflow_scripts/marginal_trap_toy_table.py"

@@ -1,4 +1,4 @@
-"""Small tidy tables, one per figure."""
+"""Small tidy tables of the probe, one per figure."""
 
 
 rule top3_table:
@@ -12,34 +12,44 @@ rule top3_table:
         "results/logs/top3_table/{model}_{dataset}.log",
     benchmark:
         "results/benchmarks/top3_table/{model}_{dataset}.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        example=example,
-        code=fingerprint("top3_table.py"),
+        settings=settings(
+            example=by("dataset", RUN.example),
+            code=code("top3_table.py"),
+        ),
     script:
         "../workflow_scripts/top3_table.py"
 
 
 rule frequency_collapse_table:
     input:
-        positions=expand("results/probe/{model}/{dataset}.positions.parquet", model=MODELS, allow_missing=True),
-        information=expand("results/probe/{model}/{dataset}.information.parquet", model=MODELS, allow_missing=True),
+        positions=collect(
+            "results/probe/{model}/{dataset}.positions.parquet", model=config["models"], allow_missing=True
+        ),
+        information=collect(
+            "results/probe/{model}/{dataset}.information.parquet", model=config["models"], allow_missing=True
+        ),
     output:
         "results/tables/frequency_collapse_{dataset}.csv",
     log:
         "results/logs/frequency_collapse_table/{dataset}.log",
     benchmark:
         "results/benchmarks/frequency_collapse_table/{dataset}.jsonl"
+    localrule: True
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
     params:
-        models=MODELS,
-        seed=config["seed"],
-        code=fingerprint("frequency_collapse_table.py"),
+        settings=settings(
+            models=config["models"],
+            seed=config["seed"],
+            code=code("frequency_collapse_table.py"),
+        ),
     script:
         "../workflow_scripts/frequency_collapse_table.py"

@@ -3,7 +3,7 @@
 
 rule train_model:
     input:
-        prompts=lambda wildcards: f"results/prompts/{MODEL_ROWS[wildcards.model]['train']['data']}.parquet",
+        prompts=lambda wildcards: f"results/prompts/{RUN.models[wildcards.model].train.data}.parquet",
     output:
         record="results/training/{model}/training.json",
         config="results/training/{model}/config.json",
@@ -13,14 +13,16 @@ rule train_model:
     benchmark:
         "results/benchmarks/train_model/{model}.jsonl"
     priority: 1
-    threads: training_threads
+    threads: needs.training_threads
     resources:
         mem_mb=doubling(4000),
         runtime=doubling(120),
     params:
-        settings=lambda wildcards: MODEL_ROWS[wildcards.model]["train"],
-        seed=config["seed"],
-        threads=training_threads,
-        code=fingerprint("train_model.py"),
+        settings=settings(
+            training=lambda wildcards: RUN.models[wildcards.model].train.settings(),
+            seed=config["seed"],
+            threads=needs.training_threads,
+            code=code("train_model.py"),
+        ),
     script:
         "../workflow_scripts/train_model.py"

@@ -19,7 +19,8 @@ from discreteness.decoding.rows import variants
 from discreteness.decoding.schedules import quota
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
-from discreteness.workflow.configuration import ROOT, read_yaml, validate
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 NEVER = -60.0  # a finite logit whose probability is nothing
 
@@ -318,7 +319,6 @@ def test_batches_change_nothing(llada, name):
 @pytest.mark.parametrize("name", POLICY_ROWS)
 def test_every_row_of_the_table_finishes(name):
     """On a model that never says mask, no mask is left, and what is reported adds up."""
-    validate(POLICY_ROWS, "decoders", "config/decoders.yaml")
     row = in_steps(name, 16, span=128)
     if "soft_mask" in row:
         with pytest.raises(InputError, match="soft_mask: this model takes no mixtures"):

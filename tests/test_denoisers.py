@@ -290,7 +290,7 @@ def test_non_finite_logits(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"family": "lada"}, "family: 'lada' is unknown"),
+        ({"family": "lada"}, "family: 'lada' is not one of"),
         ({"family": "llada", "dtype": "float16"}, "dtype: 'float16'"),
         ({"family": "llada"}, "path"),
         ({"family": "autoregressive", "mask_id": 3}, "mask_id: family autoregressive has no such setting"),

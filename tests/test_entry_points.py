@@ -9,8 +9,8 @@ import torch
 
 import tiny
 from discreteness.datasets import KINDS
-from discreteness.denoisers import CORRUPTIONS, FAMILIES
-from discreteness.workflow.configuration import schema
+from discreteness.denoisers import CORRUPTIONS, FAMILIES, LoadingRow
+from discreteness.workflow.rows import DatasetRow, ModelRow
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +52,7 @@ def test_prices_of_a_curve():
 
 
 def test_commands():
-    for name in ("pin", "plan", "summary", "curves.price", "workflow.cluster"):
+    for name in ("pin", "plan", "summary", "curves.price", "workflow.cluster", "workflow.documentation"):
         __import__(f"discreteness.{name}")
 
 
@@ -60,7 +60,7 @@ def test_what_families_policies_and_kinds_are_is_known_without_torch():
     code = (
         "import sys; from discreteness.denoisers import FAMILIES, CORRUPTIONS;"
         "from discreteness.decoding import POLICIES; from discreteness.decoding.rows import check_policy, is_adaptive;"
-        "from discreteness.datasets import KINDS, WITHOUT_PROMPT;"
+        "from discreteness.datasets import KINDS; from discreteness.workflow.configuration import load_run;"
         "assert POLICIES['remdm'].revises and POLICIES['entropy_bound'].adaptive;"
         "assert FAMILIES['llada'].masks and not FAMILIES['autoregressive'].masks;"
         "check_policy('a', {'order': 'entropy', 'steps': 4}, 8);"
@@ -71,11 +71,10 @@ def test_what_families_policies_and_kinds_are_is_known_without_torch():
 
 
 def test_families_and_kinds_are_those_that_rows_may_name():
-    rows = schema("models")["additionalProperties"]["properties"]
-    assert set(rows["family"]["enum"]) == set(FAMILIES)
-    assert {key for family in FAMILIES.values() for key in family.settings} <= set(rows)
+    assert {key for family in FAMILIES.values() for key in family.keys} <= set(LoadingRow.model_fields)
     assert {family.corruption for family in FAMILIES.values()} <= set(CORRUPTIONS)
-    assert set(schema("datasets")["additionalProperties"]["properties"]["kind"]["enum"]) == set(KINDS)
+    for row, key, names in ((ModelRow, "family", FAMILIES), (DatasetRow, "kind", KINDS)):
+        assert row.model_json_schema()["properties"][key]["enum"] == list(names)
 
 
 def test_a_familys_corruption_is_its_models(tmp_path):

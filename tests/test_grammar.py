@@ -14,9 +14,10 @@ from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
 from discreteness.languages import get_language, grammar
 from discreteness.languages.language import entropy, exact_curve, subset_entropies, total_correlation
-from discreteness.training import train
+from discreteness.training.loop import train
 from discreteness.trap.exact import learning_error
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 LANGUAGE = get_language("grammar")
 KINDS = ["agreement", "distant_agreement", "article", "selection", "coreference", "idiom", "other"]

@@ -8,16 +8,17 @@ import pytest
 from discreteness.core.errors import InputError
 from discreteness.core.io import write_table
 from discreteness.plan import OUTPUTS, bytes_per_prompt, plan, table
-from discreteness.workflow.configuration import read_yaml
+from discreteness.workflow.rows import Configuration, ModelRow
+from discreteness.workflow.yaml_files import read_yaml
 from project import ROOT
 
-CONFIG = {**read_yaml(ROOT / "config/config.yaml"), "device": "cuda", "shard_size": "auto", "job_minutes": 30}
-ROW = {"family": "llada", "size_gb": 16}
+SETTINGS = Configuration.read({**read_yaml(ROOT / "config/config.yaml"), "device": "cuda"}, "config")
+ROW = ModelRow(family="llada", repo="any/model", size_gb=16)
 SIZE = dict.fromkeys(OUTPUTS, 1000.0)
 
 
 def costs(models=100, **prompts):
-    return plan(CONFIG, ROW, models, {**dict.fromkeys(OUTPUTS, 100_000), **prompts}, SIZE)
+    return plan(SETTINGS, ROW, models, {**dict.fromkeys(OUTPUTS, 100_000), **prompts}, SIZE)
 
 
 def test_hours_are_operations_by_speed():
@@ -25,7 +26,7 @@ def test_hours_are_operations_by_speed():
     cost = costs()["probe"]
     assert cost.hours == pytest.approx(1e7 * 2 * 8e9 * 256 / 5e13 / 3600)
     assert cost.jobs == 100 * (5 + 1)  # 21,972 prompts in half an hour
-    assert cost.files == 2 * cost.jobs + 100 * 4 + 500 and cost.bytes == pytest.approx(1e10)
+    assert cost.files == 2 * cost.jobs + 100 * 5 + 500 and cost.bytes == pytest.approx(1e10)
 
 
 def test_decoders_count():
@@ -61,4 +62,4 @@ def test_the_documented_plans_are_what_the_command_prints(number):
         dict.fromkeys(OUTPUTS, 100_000),
         {"probe": 100_000, "information_curve": 1000, "decode": 200, "rescore": 200, "judge": 200},
     ][number]
-    assert table(plan(CONFIG, ROW, 100, prompts, size), 64) == documented.rstrip("\n")
+    assert table(plan(SETTINGS, ROW, 100, prompts, size), 64) == documented.rstrip("\n")

@@ -101,6 +101,8 @@ def followed(tmp_path_factory):
         project.models.update(added.get("config/models.yaml", {}))
         project.datasets.update(added.get("config/datasets.yaml", {}))
         targets += [word.replace("docs", "my-table") for word in command(every[heading]) if word.startswith("results/")]
+    document = [sys.executable, "-m", "discreteness.workflow.documentation"]
+    subprocess.run(document, cwd=project.folder, env=environment(project.folder), check=True)
     tiny.write_transformers(project.folder / project.models["my-diffusion"]["path"], "qwen3")
     table = project.folder / project.datasets["my-table"]["path"]
     table.parent.mkdir()
@@ -161,8 +163,8 @@ def test_the_recipes_pass_the_checks(followed):
     folder = followed.folder
     files = sorted({block.path for blocks in recipes().values() for block in blocks if block.language != "sh"})
     python, rules = ([name for name in files if name.endswith(ending)] for ending in (".py", ".smk"))
-    tests = [f"tests/{name}.py" for name in ("test_io", "test_settings", "test_sources")]
-    comparing = "documented_beside_the_results or described_and_listed_in_the_readme or every_script_belongs_to_a_rule"
+    tests = [f"tests/{name}.py" for name in ("test_configuration", "test_fingerprint")]
+    comparing = "up_to_date or described_and_listed_in_the_readme or every_script_belongs_to_a_rule"
     for arguments in (
         ["ruff", "check", *python],
         ["ruff", "format", "--check", *python],

@@ -14,10 +14,11 @@ from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.languages import get_language
 from discreteness.languages.language import Language, entropy, exact_curve, subset_entropies, total_correlation
-from discreteness.training import train
+from discreteness.training.loop import train
 from discreteness.training.tokenizer import word_tokenizer
 from discreteness.trap.exact import decoding_distribution, learning_error, verdict
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 TOY, ABAB = get_language("toy"), get_language("abab")
 

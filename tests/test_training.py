@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from discreteness.training.settings import parse
 from safetensors.torch import load_file
 from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -24,7 +25,6 @@ from discreteness.denoisers.llada import rename
 from discreteness.training import Network, _sample, state, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
-from discreteness.training.settings import parse
 from discreteness.training.snapshot import Pace, State
 from discreteness.training.start import closed_form
 from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer

@@ -20,7 +20,8 @@ from discreteness.languages import get_language
 from discreteness.languages.language import total_correlation
 from discreteness.trap.exact import price_table, toy_table
 from discreteness.trap.sentences import sentence_table
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 TOY, GRAMMAR = get_language("toy"), get_language("grammar")
 

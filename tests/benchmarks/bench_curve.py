@@ -16,7 +16,8 @@ from discreteness.curves.estimate import LEVELS, collect, curve_states, prepare,
 from discreteness.datasets import load_dataset
 from discreteness.datasets.selection import select_prompts
 from discreteness.denoisers import load_denoiser
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 SPAN = 128
 

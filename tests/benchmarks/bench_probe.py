@@ -16,7 +16,8 @@ from discreteness.datasets.selection import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.transformer import TransformerDenoiser
 from discreteness.probing.probe import predict, prepare, probe
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.yaml_files import read_yaml
 
 SPAN, TOP_K = 128, 3
 

@@ -54,6 +54,7 @@ COHERENCE = "results/coherence/{model}/{dataset}/{decoder}"
 CURVE = "results/curves/{model}/{dataset}"
 PROVENANCE, PROMPTS = "results/models/{model}/provenance.json", "results/prompts/{dataset}.parquet"
 SHARD_FILES = [f"{SHARD}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "sums.npz", "provenance.json")]
+SHARD_SPEED = "results/benchmarks/probe/{model}/{dataset}.{shard}.speed.json"
 PROBE_FILES = [f"{PROBE}.{kind}" for kind in ("positions.parquet", "tokens.parquet", "information.parquet")]
 DECODED_SHARD = "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"
 RESCORED = [f"{COHERENCE}.{kind}" for kind in ("rescored.parquet", "worst.csv")]
@@ -64,12 +65,12 @@ CURVE_SHARD = [f"{CURVE}.shards/{{shard}}.{kind}" for kind in ("parquet", "salie
 RULES = {
     "prompts": (["questions.jsonl"], [], [PROMPTS]),
     "model": (["weights/one/config.json", "weights/one/model.safetensors"], [], [PROVENANCE]),
+    "probe_shard": ([PROMPTS, PROVENANCE], [], [*(f"temp:{file}" for file in SHARD_FILES), SHARD_SPEED]),
     "probe": (
         [PROMPTS, PROVENANCE],
-        [],
-        [*(f"temp:{file}" for file in SHARD_FILES), "results/benchmarks/probe/{model}/{dataset}.{shard}.speed.json"],
+        [*SHARD_FILES, SHARD_SPEED],
+        [*PROBE_FILES, f"{PROBE}.provenance.json", "results/benchmarks/probe/{model}/{dataset}.speed.json"],
     ),
-    "merge_probe": ([], SHARD_FILES, [*PROBE_FILES, f"{PROBE}.provenance.json"]),
     "top3_table": ([PROMPTS, *PROBE_FILES[:2]], [], ["results/tables/top3_{model}_{dataset}.csv"]),
     "frequency_collapse_table": (
         [],

@@ -14,7 +14,7 @@ from discreteness.core.command_line import entry_point
 from discreteness.core.errors import InputError
 from discreteness.core.io import atomic
 from discreteness.hub.download import resolve
-from discreteness.workflow.configuration import read_yaml
+from discreteness.workflow.yaml_files import read_yaml
 
 
 def pin(text: str, name: str, commit: str) -> str:

@@ -1,12 +1,12 @@
 """`python -m discreteness.plan --models N --prompts N --gpus N`: what a large run would cost, before anything is run.
 
-Jobs, hours, files and bytes, from the same sizes that cut the work into shards (`workload`) and from the bytes a prompt
-takes in results that exist. Nothing is measured here; every assumption is an option or a constant of `workload`:
+Jobs, hours, files and bytes, from the same sizes that cut the work into shards (`workflow.shards`) and from the bytes per
+prompt in results that exist. Nothing is measured here; every assumption is an option or a constant of `workflow.shards`:
 
-    jobs     = models · ⌈prompts / prompts of a shard⌉, and one that joins the shards where there are several
+    jobs     = models · ⌈prompts / prompts per shard⌉, and one that joins the shards where there are several
     hours    = models · prompts · sequences · (128 + span) · 2 · parameters / SPEED, each decoder counted
-    files    = logs and benchmark records, one of each a job, and the outputs that are kept
-    bytes    = prompts · bytes a prompt, measured
+    files    = logs and benchmark records, one of each per job, and the outputs that are kept
+    bytes    = prompts · bytes per prompt, measured
 """
 
 import argparse
@@ -17,8 +17,10 @@ from pathlib import Path
 from discreteness.core.command_line import amount, count, entry_point
 from discreteness.core.errors import InputError
 from discreteness.core.io import read_table
-from discreteness.workflow.configuration import ROOT, read_yaml
+from discreteness.workflow.configuration import ROOT
+from discreteness.workflow.rows import Configuration, ModelRow
 from discreteness.workflow.shards import PROMPT, passes, prompts_per_job, tokens_per_second
+from discreteness.workflow.yaml_files import parse_yaml, read_yaml
 
 # Stage -> the kept files of a model, a data set (and a decoder), under results
 OUTPUTS = {
@@ -29,7 +31,7 @@ OUTPUTS = {
     "judge": ("coherence/{m}/{d}/{c}.judged.parquet",),
 }
 OF_A_DECODER = ("decode", "rescore", "judge")
-FIXED = {"probe": 2}  # files that do not grow with the prompts: information, provenance
+FIXED = {"probe": 3}  # files that do not grow with the prompts: information, provenance, speed
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Cost:
 
 def bytes_per_prompt(results: Path, model: str, dataset: str, decoder: str) -> dict[str, float]:
     """Stage -> bytes that one prompt takes in its kept Parquet files; InputError where one is missing."""
-    found = {}
+    sizes = {}
     for stage, patterns in OUTPUTS.items():
         total = 0.0
         for pattern in patterns:
@@ -58,29 +60,32 @@ def bytes_per_prompt(results: Path, model: str, dataset: str, decoder: str) -> d
             if not (prompts := read_table(path, ["prompt_id"])["prompt_id"].nunique()):
                 raise InputError(f"{path}: no rows, so no bytes per prompt")
             total += path.stat().st_size / prompts
-        found[stage] = total
-    return found
+        sizes[stage] = total
+    return sizes
 
 
-def plan(config: Mapping, row: Mapping, models: int, prompts: Mapping[str, int], size: Mapping[str, float]) -> dict:
+def plan(
+    settings: Configuration, row: ModelRow, models: int, prompts: Mapping[str, int], size: Mapping[str, float]
+) -> dict[str, Cost]:
     """Stage -> Cost of `models` models like `row`.
 
-    config: the whole configuration; prompts: stage -> prompts; size: stage -> bytes a prompt (`bytes_per_prompt`).
+    prompts: stage -> prompts; size: stage -> bytes per prompt (`bytes_per_prompt`).
     """
     costs = {}
     for stage, patterns in OUTPUTS.items():
-        sequences, span = passes(stage, config)
-        runs = models * (len(config["decode"]["decoders"]) if stage in OF_A_DECODER else 1)
-        per_job = prompts_per_job(stage, config, row)
+        sequences, span = passes(stage, settings)
+        runs = models * (len(settings.decode.decoders) if stage in OF_A_DECODER else 1)
+        per_job = prompts_per_job(stage, settings, row)
         shards = -(-prompts[stage] // per_job)
-        jobs = runs * (shards + (shards > 1 or stage == "probe"))
+        jobs = runs * (shards + (shards > 1))
+        speeds = shards if stage == "probe" and shards > 1 else 0  # the speed of each shard
         tokens = runs * prompts[stage] * sequences * (PROMPT + span)
         costs[stage] = Cost(
             prompts=prompts[stage],
             per_job=per_job,
             jobs=jobs,
-            hours=tokens / tokens_per_second(row, config["device"]) / 3600,
-            files=2 * jobs + runs * (len(patterns) + FIXED.get(stage, 0)) + (runs * shards if stage == "probe" else 0),
+            hours=tokens / tokens_per_second(row, settings.device) / 3600,
+            files=2 * jobs + runs * (len(patterns) + FIXED.get(stage, 0) + speeds),
             bytes=runs * prompts[stage] * size[stage],
         )
     return costs
@@ -89,7 +94,7 @@ def plan(config: Mapping, row: Mapping, models: int, prompts: Mapping[str, int],
 def table(costs: Mapping[str, Cost], gpus: int) -> str:
     """The plan as a Markdown table."""
     lines = [
-        "| stage | prompts | prompts a job | jobs | GPU hours | hours on all | files | GB |",
+        "| stage | prompts | prompts per job | jobs | GPU hours | hours on all | files | GB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for stage, cost in costs.items():
@@ -115,24 +120,24 @@ def main() -> None:
     parser.add_argument("--curve-prompts", type=count, help="of the information curve (default: as many)")
     parser.add_argument("--decoded", type=count, help="prompts decoded, scored and judged (default: as many)")
     parser.add_argument("--gpus", type=count, default=64)
-    parser.add_argument("--size-gb", type=amount, default=16, help="of a model's weights, 2 bytes a parameter")
+    parser.add_argument("--size-gb", type=amount, default=16, help="of a model's weights, 2 bytes per parameter")
     parser.add_argument("--job-minutes", type=amount, help="default: that of the configuration")
     parser.add_argument("--config", type=Path, default=ROOT / "config/config.yaml")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where bytes a prompt are taken from")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where bytes per prompt are taken from")
     parser.add_argument(
         "--measured", nargs=3, default=["docs-base", "docs", "random"], metavar=("MODEL", "DATA", "DECODER")
     )
     options = parser.parse_args()
-    config = {**read_yaml(options.config), "device": "cuda"}
-    if options.job_minutes:
-        config["job_minutes"] = options.job_minutes
+    settings = Configuration.read(read_yaml(options.config), str(options.config), parse=parse_yaml)
+    changes = {"job_minutes": options.job_minutes} if options.job_minutes else {}
+    settings = settings.model_copy(update={"device": "cuda", **changes})
     decoded, curve = options.decoded or options.prompts, options.curve_prompts or options.prompts
     prompts = {stage: decoded if stage in OF_A_DECODER else options.prompts for stage in OUTPUTS}
     prompts["information_curve"] = curve
     size = bytes_per_prompt(options.results, *options.measured)
-    row = {"family": "llada", "size_gb": options.size_gb}
-    print(table(plan(config, row, options.models, prompts, size), options.gpus))
-    print("\nbytes a prompt: " + ", ".join(f"{stage} {value:,.0f}" for stage, value in size.items()))
+    row = ModelRow(family="llada", repo="any/model", size_gb=options.size_gb)
+    print(table(plan(settings, row, options.models, prompts, size), options.gpus))
+    print("\nbytes per prompt: " + ", ".join(f"{stage} {value:,.0f}" for stage, value in size.items()))
 
 
 if __name__ == "__main__":

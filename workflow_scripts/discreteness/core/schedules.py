@@ -11,6 +11,8 @@ from discreteness.core.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+EPS = 1e-3  # where time ends, in Dream's `diffusion_generate` and here by default
+
 
 def equal_sizes(total: int, steps: int, remainder: str = "first") -> list[int]:
     """`total` positions over `steps` steps as evenly as possible; what is left over goes to the first or last steps.
@@ -58,7 +60,7 @@ def cosine(length: int, steps: int) -> list[int]:
     return sizes
 
 
-def dream(length: int, steps: int, eps: float = 1e-3) -> list[int]:
+def dream(length: int, steps: int, eps: float = EPS) -> list[int]:
     """Dream's `diffusion_generate`: linear times from 1 to eps; ⌊masked · (1 − s/t)⌋ positions a step, in float32.
 
     Truncation makes steps of no position at all: a forward pass that reveals nothing. The last step takes the rest.

@@ -1,13 +1,32 @@
 """Build a data set's prompts from its row. A kind's module is imported only when asked for."""
 
+from dataclasses import dataclass
 from importlib import import_module
 
 import pandas as pd
 
 from discreteness.core.errors import InputError
 
-KINDS = {"docs": "docs", "grammar": "sentences", "lima": "lima", "toy": "sentences"}  # kind -> module
-WITHOUT_PROMPT = ("grammar", "toy")  # a language's sentences answer nothing
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data set.
+
+    module: of this package, with `load(row)`. about: for the documentation. is_language: its rows are sentences of a
+    language that is known exactly, which answer no prompt.
+    """
+
+    module: str
+    about: str
+    is_language: bool = False
+
+
+KINDS = {
+    "docs": Kind("docs", "docstrings of installed packages"),
+    "grammar": Kind("sentences", "sentences of a small English that is known exactly", is_language=True),
+    "lima": Kind("lima", "a JSON-lines file in LIMA's layout"),
+    "toy": Kind("sentences", "a language of two sentences", is_language=True),
+}
 
 
 def load_dataset(name: str, row: dict) -> pd.DataFrame:
@@ -17,8 +36,8 @@ def load_dataset(name: str, row: dict) -> pd.DataFrame:
     """
     if row.get("kind") not in KINDS:
         raise InputError(f"data set {name}: kind = {row.get('kind')!r} is unknown (expected {' or '.join(KINDS)})")
-    frame = import_module(f"discreteness.datasets.{KINDS[row['kind']]}").load(row)
-    for column in ("answer",) if row["kind"] in WITHOUT_PROMPT else ("prompt", "answer"):
+    frame = import_module(f"discreteness.datasets.{KINDS[row['kind']].module}").load(row)
+    for column in ("answer",) if KINDS[row["kind"]].is_language else ("prompt", "answer"):
         empty = frame.index[frame[column].str.strip() == ""]
         if len(empty):
             raise InputError(f"data set {name}: row {frame.at[empty[0], 'row']} has an empty {column}")

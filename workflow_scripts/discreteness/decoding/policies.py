@@ -4,7 +4,7 @@ A policy sees a `View` of one step and returns scores (B, W), the highest reveal
 business. It may instead return `(scores, counts)` with its own number per row, (B,), and `(scores, counts, again)`
 with the tokens to be masked again, (B, W) bool. B: rows, W: columns of the batch, prompts included.
 
-What a policy is (see `Policy`) is said by its decorator and nowhere else. Rules and tables read it from here, without
+What a policy is (see `Policy`) stands in its decorator only. Rules and tables read it from here, without
 importing torch.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from discreteness.core.lazy import LazyModule
-from discreteness.core.schedules import shares
+from discreteness.core.schedules import EPS, shares
 
 torch = LazyModule("torch")
 
@@ -25,7 +25,7 @@ NEVER = -math.inf  # the score of what is no candidate
 
 @dataclass
 class View:
-    """What a policy may look at. Everything (B, W) is −inf where there is no candidate, unless said otherwise.
+    """What a policy may look at. Everything (B, W) is −inf where there is no candidate, unless stated otherwise.
 
     row: the checked policy row. candidates (B, W) bool: masks before the block's end. positions (B, W) int64: column
     counted from the answer's first token. revealed (B, W) bool: tokens of the block that are no masks any more.
@@ -84,9 +84,9 @@ class Policy:
     with their own counts, of which the schedule is the least; `none` for those that may reveal nothing.
     blind: its choice does not depend on the predictions, so only the chosen positions pass through the output head.
     revises: it masks tokens again. A block without masks is then not finished, and the states that the model was shown
-    do not follow from when each token took its place, so that log-probabilities at reveal are worked out anew.
+    do not follow from when each token took its place, so that log-probabilities at reveal are computed again.
     adaptive: its number of steps depends on the predictions. It is decoded once, with the largest number of steps asked
-    for as a bound, and shown at the forward passes that it took. True for `finish` unless said otherwise.
+    for as a bound, and shown at the forward passes that it took. True for `finish` unless stated otherwise.
     defaults: its own keys with their defaults.
     """
 
@@ -127,13 +127,13 @@ def policy(
 
 @policy("random", blind=True)
 def random(view: View):
-    """Uniformly random positions, a fixed number a step (LLaDA's `remasking="random"`)."""
+    """Uniformly random positions, a fixed number per step (LLaDA's `remasking="random"`)."""
     return view.draw()
 
 
 @policy("left_to_right", blind=True)
 def left_to_right(view: View):
-    """The leftmost masks: with one a step, autoregressive order."""
+    """The leftmost masks: with one per step, autoregressive order."""
     return -view.positions.float()
 
 
@@ -186,7 +186,7 @@ def entropy_bound(view: View):
     return scores, (before <= view.row["gamma"]).sum(-1)
 
 
-@policy("origin", schedule="none", blind=True, eps=1e-3)
+@policy("origin", schedule="none", blind=True, eps=EPS)
 def origin(view: View):
     """Ancestral sampling (D3PM, MDLM; Dream's `origin`): every mask on its own, with probability 1 − s/t."""
     share = shares(view.row["steps_per_block"], view.row["eps"]).to(view.step.device)[view.step, None]

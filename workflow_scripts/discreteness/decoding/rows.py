@@ -1,20 +1,119 @@
 """What a row of `config/decoders.yaml` may say and stands for; checked before any work, without importing torch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from discreteness.core.errors import InputError
-from discreteness.core.schedules import equal_sizes
+from discreteness.core.rows import Row
+from discreteness.core.schedules import EPS, equal_sizes
 from discreteness.curves.step_sizes import optimal_steps
 from discreteness.decoding.policies import POLICIES
-from discreteness.workflow.configuration import schema, validate
 
 REFERENCE = "reference"  # what the reference answers are called among the decoders; no row may have this name
+Count = Annotated[int, Field(ge=1)]
 
+
+class DecoderRow(Row):
+    """A row of the decoder table. Keys of a policy have their defaults where it is registered, here None."""
+
+    order: str = Field(
+        description="Which masks come first; a policy of decoding/policies.py: "
+        f"{', '.join(f'`{name}`' for name in POLICIES)}, or one of your own."
+    )
+    steps: Count | None = Field(
+        default=None,
+        description="Steps for the whole answer, over all blocks; an upper bound where the order has an adaptive "
+        "number of steps. One token per step where missing.",
+    )
+    block_length: Count | None = Field(
+        default=None,
+        description="Tokens of a block; blocks are finished from left to right. The whole answer where missing.",
+    )
+    temperature: float = Field(
+        default=0.0, ge=0, description="Temperature of the token draw; 0 takes the most probable token."
+    )
+    top_k: Count | None = Field(
+        default=None, description="Tokens are drawn from the `top_k` most probable ones; all where missing or null."
+    )
+    top_p: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Tokens are drawn from the most probable ones that together reach this probability; all where "
+        "missing or null.",
+    )
+    schedule: Literal["equal", "timesteps"] | None = Field(
+        default=None,
+        description="How many tokens per step: `equal` numbers (LLaDA), or `timesteps`, a share 1 - s/t of the "
+        "remaining masks, truncated (Dream; the default of its orders).",
+    )
+    remainder: Literal["first", "last"] = Field(
+        default="first",
+        description="Where an uneven division puts what is left over: in the `first` steps (LLaDA) or the `last`.",
+    )
+    step_sizes: Literal["optimal"] | Annotated[list[Count], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Tokens of every step, in place of `steps`; they add up to the span. `optimal`: for each of the "
+        "run's numbers of steps, the sizes of least expected KL by the model's measured information curve.",
+    )
+    eps: float = Field(
+        default=EPS, gt=0, lt=1, description="Where time ends with schedule `timesteps` and order `origin`."
+    )
+    alg_temp: float | None = Field(
+        default=None,
+        ge=0,
+        description="Temperature at which positions are drawn by their scores, without replacement; the highest scores "
+        "where missing, null or 0 (Dream).",
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="`confidence_threshold`: every position with a confidence above it is revealed.",
+    )
+    factor: float | None = Field(
+        default=None,
+        gt=0,
+        description="`confidence_factor`: the r-th position is revealed while its confidence is at least "
+        "1 - factor / (r + 1).",
+    )
+    gamma: float | None = Field(
+        default=None,
+        ge=0,
+        description="`entropy_bound`: bound on the revealed positions' entropies without the largest, nats.",
+    )
+    remask: Literal["cap", "rescale", "confidence"] | None = Field(
+        default=None,
+        description="`remdm`: how often tokens are masked again: at most `eta` (`cap`), `eta` times the highest rate "
+        "(`rescale`), or the highest rate shared out to the least probable tokens (`confidence`, without `eta`).",
+    )
+    eta: float | None = Field(default=None, ge=0, le=1, description="`remdm`: see `remask`.")
+    cfg_scale: float = Field(
+        default=0.0,
+        ge=0,
+        description="Strength of classifier-free guidance, 0 for none; the unguided prediction sees masks in place of "
+        "the prompt.",
+    )
+    soft_mask: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Weight of the most probable tokens' embeddings in the input of what is still masked, 0 for none; "
+        "the mask's embedding has the rest.",
+    )
+    soft_mask_top_k: Count = Field(default=3, description="How many tokens a soft mask mixes.")
+    forbid: list[Literal["mask", "eos"]] = Field(
+        default=[], description="Tokens that are never drawn: `mask`, `eos` (all EOS ids)."
+    )
+
+
+# Keys that have an effect with every order; with those whose numbers a schedule decides; with one schedule
 GENERAL = {"order", "steps", "block_length", "temperature", "top_k", "top_p", "cfg_scale", "soft_mask", "forbid"}
-COUNTED = {"schedule", "step_sizes", "alg_temp"}  # for policies whose numbers the schedule decides
-DEFAULTS = {"temperature": 0.0, "top_k": None, "top_p": None, "cfg_scale": 0.0, "soft_mask": 0.0, "forbid": ()}
+COUNTED = {"schedule", "step_sizes", "alg_temp"}
+OF_SCHEDULE = {"equal": {"remainder"}, "timesteps": {"eps"}}
 
 
 def check_policy(name: str, row: Mapping, span: int) -> dict:
@@ -27,36 +126,34 @@ def check_policy(name: str, row: Mapping, span: int) -> dict:
     order = row.get("order")
     if order not in POLICIES:
         raise InputError(f"decoders: {name}.order: {order!r} is unknown (expected one of {', '.join(POLICIES)})")
-    policy = POLICIES[order]
-    known = schema("decoders")["additionalProperties"]["properties"]
-    validate({name: {key: value for key, value in row.items() if key in known or key not in policy.defaults}},
-             "decoders", "decoders")  # fmt: skip
-    schedule = "equal" if "step_sizes" in row else row.get("schedule", policy.schedule)
-    effective = GENERAL | set(policy.defaults) | (COUNTED if policy.counted else set())
-    effective |= {"remainder"} if schedule == "equal" else {"eps"} if schedule == "timesteps" else set()
-    effective |= {"soft_mask_top_k"} if row.get("soft_mask") else set()
+    policy, known = POLICIES[order], DecoderRow.model_fields
+    own = {key: value for key, value in row.items() if key in policy.defaults and key not in known}
+    typed = DecoderRow.read({key: row[key] for key in row.keys() - own.keys()}, "decoders", name)
+    schedule = "equal" if typed.step_sizes else typed.schedule or policy.schedule
+    effective = GENERAL | set(policy.defaults) | OF_SCHEDULE.get(schedule, set())
+    effective |= COUNTED if policy.counted else set()
+    effective |= {"soft_mask_top_k"} if typed.soft_mask else set()
     for key in row:
         if key not in effective:
             raise InputError(f"decoders: {name}.{key}: has no effect with order {order} and schedule {schedule}")
-    if row.get("soft_mask") and row.get("cfg_scale"):
+    if typed.soft_mask and typed.cfg_scale:
         raise InputError(f"decoders: {name}.soft_mask: cannot be combined with cfg_scale")
-    full = {**DEFAULTS, "alg_temp": None, "soft_mask_top_k": 3, **policy.defaults, **row, "schedule": schedule}
-    if schedule == "timesteps":
-        full.setdefault("eps", 1e-3)
-    return {**full, **_layout(name, row, schedule, span)}
+    given = typed.model_dump(include=typed.model_fields_set)
+    full = {**typed.model_dump(), **policy.defaults, **given, **own, "schedule": schedule}
+    return {**full, **_layout(name, typed, schedule, span)}
 
 
-def _layout(name: str, row: Mapping, schedule: str, span: int) -> dict:
+def _layout(name: str, row: DecoderRow, schedule: str, span: int) -> dict:
     """Blocks, steps and sizes of a row."""
-    if "step_sizes" in row:
-        sizes = list(row["step_sizes"])
+    if row.step_sizes:
+        sizes = list(row.step_sizes)
         for key in ("steps", "block_length", "schedule", "remainder"):
-            if key in row:
+            if key in row.model_fields_set:
                 raise InputError(f"decoders: {name}.{key}: cannot be combined with step_sizes")
         if sum(sizes) != span:
             raise InputError(f"decoders: {name}.step_sizes: add up to {sum(sizes)}, not to the span of {span}")
         return {"blocks": 1, "block_length": span, "steps": len(sizes), "steps_per_block": len(sizes), "sizes": sizes}
-    length, steps = row.get("block_length", span), row.get("steps", span)
+    length, steps = row.block_length or span, row.steps or span
     if span % length:
         raise InputError(f"decoders: {name}.block_length: {length} does not divide the span of {span}")
     blocks = span // length
@@ -66,7 +163,7 @@ def _layout(name: str, row: Mapping, schedule: str, span: int) -> dict:
         raise InputError(f"decoders: {name}.steps: {steps} does not divide into {blocks} blocks of {length} tokens")
     layout = {"blocks": blocks, "block_length": length, "steps": steps, "steps_per_block": steps // blocks}
     if schedule == "equal":
-        layout["sizes"] = equal_sizes(length, steps // blocks, row.get("remainder", "first"))
+        layout["sizes"] = equal_sizes(length, steps // blocks, row.remainder)
     return layout
 
 
@@ -159,7 +256,7 @@ def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) ->
 def check_denoiser(name: str, row: Mapping, denoiser) -> None:
     """Raise InputError where a model's corruption cannot serve a checked row.
 
-    Masks serve every order; a causal model serves `left_to_right`, one token a step; nothing else is decoded here.
+    Masks serve every order; a causal model serves `left_to_right`, one token per step; nothing else is decoded here.
     """
     order = row["order"]
     if denoiser.corruption == "causal":

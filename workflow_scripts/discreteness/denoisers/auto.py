@@ -11,12 +11,13 @@ from transformers.utils import logging as transformers_logging
 from discreteness.core.errors import InputError
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
 from discreteness.denoisers.checkpoints import check_memory, one_line, read_config, read_shapes
+from discreteness.denoisers.rows import LoadingRow
 
 # Parts of a checkpoint that belong to other tasks than predicting tokens.
 UNUSED = ("pooler", "seq_relationship", "position_ids", "rotary_emb.inv_freq", "attn.masked_bias")
 
 
-def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+def load_model(auto_class, row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     """The model of a checkpoint folder in transformers' own class, every weight proven to come from the files.
 
     auto_class: `AutoModelForMaskedLM` and the like. row: `gpus` > 1 spreads the layers with accelerate. The kind of
@@ -27,8 +28,8 @@ def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype:
     config = read_config(folder, {})
     if "auto_map" in config:
         raise InputError(f"{folder / 'config.json'}: auto_map names code of the checkpoint's own, which is never run")
-    check_memory(folder, read_shapes(folder), dtype, device, row.get("gpus", 1))
-    spread = row.get("gpus", 1) > 1
+    check_memory(folder, read_shapes(folder), dtype, device, row.gpus)
+    spread = row.gpus > 1
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)  # what it would report is refused below
     settings = {
@@ -67,7 +68,7 @@ def load_model(auto_class, row: dict, folder: Path, device: torch.device, dtype:
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length", "n_ctx")
 
 
-def context_length(row: dict, model: PreTrainedModel, folder: Path) -> int:
+def context_length(row: LoadingRow, model: PreTrainedModel, folder: Path) -> int:
     """Longest sequence in tokens: what the model's row says, else config.json, less what its position table lacks.
 
     RoBERTa and its kind number positions from one behind the padding token's id, so that the first rows of their table
@@ -78,7 +79,7 @@ def context_length(row: dict, model: PreTrainedModel, folder: Path) -> int:
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Embedding) and name.endswith(("position_embeddings", "embed_positions", ".wpe"))
     ]
-    asked = row.get("context_length")
+    asked = row.context_length
     if asked is not None:
         if rows and asked > min(rows):
             raise InputError(f"context_length: {asked} is more than the {min(rows)} positions that {folder} has")

@@ -8,9 +8,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from discreteness.denoisers.auto import AutoDenoiser, context_length, load_model
 from discreteness.denoisers.base import within_head
 from discreteness.denoisers.checkpoints import load_tokenizer
+from discreteness.denoisers.rows import LoadingRow
 
 
-def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> AutoDenoiser:
+def load(row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> AutoDenoiser:
     """Load a checkpoint folder. row: may override `context_length`; `gpus` spreads the layers over several.
 
     A prediction for position i sees the tokens before i, whatever stands at i and after it.

@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedTokenizerBase
 
 from discreteness.core.errors import InputError
-from discreteness.denoisers import FAMILIES, UNSUPPORTED
+from discreteness.denoisers.families import FAMILIES, UNSUPPORTED
+from discreteness.denoisers.rows import LoadingRow
 from discreteness.hub.checkpoint_folder import VOCABULARY_FILES, read_json, text_files, weight_files
 
 Rename = Callable[[str], str]
@@ -185,9 +186,9 @@ def load_tokenizer(folder: Path, tokenizer_class: type) -> PreTrainedTokenizerBa
         raise InputError(f"{folder}: no usable tokenizer ({reason or type(error).__name__})") from None
 
 
-def mask_id_of(row: Mapping, config: Mapping, path: Path) -> int:
+def mask_id_of(row: LoadingRow, config: Mapping, path: Path) -> int:
     """The mask token's id: what the model's row says, else `mask_token_id` of config.json; InputError without one."""
-    mask_id = row["mask_id"] if row.get("mask_id") is not None else config.get("mask_token_id")
+    mask_id = row.mask_id if row.mask_id is not None else config.get("mask_token_id")
     if mask_id is None:
         raise InputError(f"{path}: mask_token_id is missing or null; give the model's row a `mask_id`")
     return mask_id

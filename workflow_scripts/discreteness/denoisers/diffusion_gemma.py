@@ -10,10 +10,10 @@ import torch
 from transformers import AutoTokenizer, DiffusionGemmaForBlockDiffusion
 
 from discreteness.core.errors import InputError
-from discreteness.denoisers import setting
 from discreteness.denoisers.auto import load_model
 from discreteness.denoisers.base import Denoiser, check_finite, distinct, special_tokens
 from discreteness.denoisers.checkpoints import load_tokenizer, read_config
+from discreteness.denoisers.rows import LoadingRow
 from discreteness.hub.checkpoint_folder import read_json
 
 
@@ -83,7 +83,7 @@ class DiffusionGemmaDenoiser(Denoiser):
         return torch.log_softmax(logits, -1)
 
 
-def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> DiffusionGemmaDenoiser:
+def load(row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> DiffusionGemmaDenoiser:
     """Load a checkpoint folder. row: `canvases` (how many random ones are averaged), `self_conditioning` (default
     false), `context_length`; `gpus` spreads the layers over several."""
     read_config(folder, {"model_type": ("diffusion_gemma",)})
@@ -97,7 +97,7 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> D
         model,
         load_tokenizer(folder, AutoTokenizer),
         eos_ids=eos_ids,
-        context_length=row.get("context_length") or text.max_position_embeddings,
-        canvases=setting(row, "canvases"),
-        self_conditioning=setting(row, "self_conditioning"),
+        context_length=row.context_length or text.max_position_embeddings,
+        canvases=row.canvases,
+        self_conditioning=row.self_conditioning,
     )

@@ -17,6 +17,7 @@ from discreteness.denoisers.checkpoints import (
     rope_theta,
     shape_settings,
 )
+from discreteness.denoisers.rows import LoadingRow
 from discreteness.denoisers.transformer import TransformerDenoiser, build_backbone, without_prefix
 
 # What a Qwen2 model can express; any other value of these keys changes the arithmetic.
@@ -28,7 +29,7 @@ SUPPORTED = {
 }
 
 
-def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformerDenoiser:
+def load(row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformerDenoiser:
     """Load a Dream checkpoint folder. row: may override `context_length` and `mask_id`; `gpus` spreads the layers."""
     config, path = read_config(folder, SUPPORTED), folder / "config.json"
     mask_id = mask_id_of(row, config, path)
@@ -39,7 +40,7 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
             use_sliding_window=False,
         )
         end = config["eos_token_id"]
-    backbone, head = build_backbone(Qwen2Model, qwen2, folder, without_prefix, dtype, device, row.get("gpus", 1))
+    backbone, head = build_backbone(Qwen2Model, qwen2, folder, without_prefix, dtype, device, row.gpus)
     tokenizer = load_tokenizer(folder, Qwen2Tokenizer)
     others = (config.get("pad_token_id"), tokenizer.get_vocab().get("<|im_end|>"))
     return TransformerDenoiser(
@@ -48,6 +49,6 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
         tokenizer,
         mask_id=mask_id,
         eos_ids=(end, *within_head(head.shape[0], *others)),
-        context_length=row.get("context_length") or qwen2.max_position_embeddings,
+        context_length=row.context_length or qwen2.max_position_embeddings,
         shift=True,
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from discreteness.core.errors import InputError
-from discreteness.denoisers import CORRUPTIONS
 from discreteness.denoisers.base import TEMPLATE_DATE, Denoiser, asks_for_date
+from discreteness.denoisers.families import CORRUPTIONS
 
 SENTENCE = "In 1 of 2 trials the cat runs fast, and a dog sleeps."
 SMALL_VOCABULARY = 1000  # entries up to which a tokenizer may know the words of a small language only

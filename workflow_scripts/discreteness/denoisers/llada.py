@@ -20,6 +20,7 @@ from discreteness.denoisers.checkpoints import (
     rope_theta,
     shape_settings,
 )
+from discreteness.denoisers.rows import LoadingRow
 from discreteness.denoisers.transformer import (
     TransformerDenoiser,
     build_backbone,
@@ -123,7 +124,7 @@ def illada_config(config: dict, folder: Path) -> LlamaConfig:
         )
 
 
-def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformerDenoiser:
+def load(row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> TransformerDenoiser:
     """Load a LLaDA or iLLaDA checkpoint folder.
 
     row: `mask_id` (needed for iLLaDA, whose config.json has none) and `context_length` override config.json; `gpus`
@@ -139,7 +140,7 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
         read_config(folder, SUPPORTED)
         llama, renamed, full_precision = llama_config(config, folder), rename, config.get("rope_full_precision", True)
         context = config["max_sequence_length"]
-    backbone, head = build_backbone(LlamaModel, llama, folder, renamed, dtype, device, row.get("gpus", 1))
+    backbone, head = build_backbone(LlamaModel, llama, folder, renamed, dtype, device, row.gpus)
     if full_precision and dtype != torch.float32:
         rotate_in_float32(backbone)
     tokenizer = load_tokenizer(folder, PreTrainedTokenizerFast)
@@ -151,5 +152,5 @@ def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> T
         tokenizer,
         mask_id=mask_id,
         eos_ids=(end, *within_head(head.shape[0], tokenizer.get_vocab().get("<|eot_id|>"))),
-        context_length=row.get("context_length") or context,
+        context_length=row.context_length or context,
     )

@@ -6,6 +6,7 @@ import torch
 
 from discreteness.core.errors import InputError
 from discreteness.denoisers.base import Denoiser
+from discreteness.denoisers.rows import LoadingRow
 from discreteness.denoisers.words import WordTokenizer
 from discreteness.languages import get_language
 from discreteness.languages.language import Language
@@ -16,8 +17,8 @@ CONTEXTS = 512  # compared with the table at once; bounds memory
 class OracleDenoiser(Denoiser):
     """p(x_i | visible tokens) exactly: the sentences that agree with what is visible, weighted by their probability.
 
-    The sequence is the sentence from its first token, behind no prompt. Positions behind the language's length hold
-    the end token; a shorter sequence is a sentence's beginning. Visible positions are known: their token has
+    The sequence is the sentence from its first token, after no prompt. Positions after the language's length hold
+    EOS; a shorter sequence is a sentence's beginning. Visible positions are known: their token has
     probability 1. A token that cannot stand somewhere has log-probability −inf, which is the exact answer.
 
     A context that no sentence agrees with, as parallel decoding makes them, has no exact answer: the prediction is the
@@ -92,8 +93,8 @@ class OracleDenoiser(Denoiser):
         return agrees
 
 
-def load(row: dict, folder: Path, device: torch.device, dtype: torch.dtype) -> OracleDenoiser:
+def load(row: LoadingRow, folder: Path, device: torch.device, dtype: torch.dtype) -> OracleDenoiser:
     """The oracle of row `language`; it has no checkpoint and computes in float64 whatever the dtype."""
-    if not row.get("language"):
+    if not row.language:
         raise InputError("language: the oracle's row names no language")
-    return OracleDenoiser(get_language(row["language"]), device)
+    return OracleDenoiser(get_language(row.language), device)

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
-from discreteness.training.settings import TrainingSettings
+from discreteness.training.rows import TrainingSettings
 
 
 @dataclass

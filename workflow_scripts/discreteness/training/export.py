@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from discreteness.core.io import atomic, hidden_folder, put, write_json
 from discreteness.denoisers.llada import rename
-from discreteness.training.settings import TrainingSettings
+from discreteness.training.rows import TrainingSettings
 
 RMS_NORM_EPS, ROPE_THETA = 1e-5, 10000.0
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-# What `jobs.job` writes for what the user can put right, and what Python writes of anything else
+# What `jobs.job` writes for a user error, and what Python writes of anything else
 ERROR = re.compile(r"^\S+ \S+ error: (.+)$")
 EXCEPTION = re.compile(r"^\w[\w.]*(?:Error|Exception|Interrupt|Exit)\b")
 TAIL = 20_000  # bytes of a log that are read, from its end
@@ -12,7 +12,7 @@ TAIL = 20_000  # bytes of a log that are read, from its end
 def failures(folder: str | Path, since: float) -> dict[str, list[Path]]:
     """Error message -> logs it stands in, of the job logs written since a time (seconds since the epoch).
 
-    folder: where the jobs' logs are. A log counts where it ends in an error: the one line of what a user can put right,
+    folder: where the jobs' logs are. A log counts where it ends in an error: the one line of a user error,
     or a traceback, of which the line that names the exception is taken.
     """
     found: dict[str, list[Path]] = {}

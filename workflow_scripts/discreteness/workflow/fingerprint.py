@@ -2,8 +2,8 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2]
@@ -11,21 +11,51 @@ PACKAGE = "discreteness"
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@dataclass
+class _Code:
+    """A file's syntax tree: `words`, all that it says but for docstrings; `imports`, the names of what it imports."""
+
+    words: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the words."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+    def visit(self, node: ast.AST) -> None:
+        """Add a node and what is below it: kinds of nodes, names, constants, brackets around lists."""
+        self.words.append(type(node).__name__)
+        if isinstance(node, ast.Import):
+            self.imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            self.imports += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                self.visit(value)
+            elif isinstance(value, list):
+                self.words.append("[")
+                if name == "body" and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False):
+                    value = value[1:]
+                for part in value:
+                    self.visit(part) if isinstance(part, ast.AST) else self.words.append(repr(part))
+                self.words.append("]")
+            else:
+                self.words.append(repr(value))
+
+
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), path)
+def _code(path: Path) -> _Code:
+    code = _Code()
+    code.visit(ast.parse(path.read_text(encoding="utf-8"), path))
+    return code
 
 
 @cache
 def _direct_imports(path: Path) -> frozenset[Path]:
     """In-project modules that a file's import statements name, wherever in the file they stand."""
-    names: list[str] = []
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    ours = [name for name in names if name.split(".")[0] == PACKAGE]
+    ours = [name for name in _code(path).imports if name.split(".")[0] == PACKAGE]
     return frozenset(file for name in ours for file in _module_files(name))
 
 
@@ -40,7 +70,7 @@ def _module_files(name: str) -> list[Path]:
 
 
 @cache
-def sources(script: str, *modules: str) -> list[str]:
+def code_files(script: str, *modules: str) -> list[str]:
     """A script, the modules named (as `denoisers.llada`, for what is imported by name) and all they import in turn.
 
     Sorted paths relative to the repository's root. Raises FileNotFoundError for a script or module that is not there.
@@ -64,31 +94,12 @@ def _named(name: str) -> list[Path]:
 
 @cache
 def fingerprint(script: str, *modules: str) -> str:
-    """A hash of `sources(script, *modules)`, names and code: the parameter that lets an edit rerun a rule.
+    """A hash of `code_files(script, *modules)`, names and code: the parameter that lets an edit rerun a rule.
 
-    One short parameter in place of some twenty input files a job: those cost four times what the rest of a job does
+    One short parameter in place of some twenty input files per job: those cost four times what the rest of a job does
     when Snakemake works out what is to be done. Touching a file changes nothing, nor does a comment or a docstring.
     """
     digest = hashlib.sha256()
-    for path in sources(script, *modules):
-        digest.update(f"{path}\0{_content_hash(path)}\0".encode())
+    for path in code_files(script, *modules):
+        digest.update(f"{path}\0{_code(SCRIPTS.parent / path).digest}\0".encode())
     return digest.hexdigest()[:16]
-
-
-@cache
-def _content_hash(path: str) -> str:
-    """A hash of what a file's syntax tree says, comments, layout and docstrings apart."""
-    return hashlib.sha256("\n".join(_flat(_tree(SCRIPTS.parent / path))).encode()).hexdigest()
-
-
-def _flat(node: ast.AST) -> Iterator[str]:
-    """A syntax tree as a sequence of words: kinds of nodes, names, constants, brackets around lists."""
-    yield type(node).__name__
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
-            value = value[1:]
-        for part in ("[", *value, "]") if isinstance(value, list) else (value,):
-            if isinstance(part, ast.AST):
-                yield from _flat(part)
-            else:
-                yield repr(part)

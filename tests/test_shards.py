@@ -6,47 +6,47 @@ import pytest
 from discreteness.core.errors import InputError
 from discreteness.core.io import join_tables, read_table, table_writer, write_table
 from discreteness.datasets.selection import answers_of_shard, take_shard
-from discreteness.workflow.configuration import read_yaml
+from discreteness.workflow.rows import Configuration, ModelRow
 from discreteness.workflow.shards import PROMPT, passes, prompts_per_job, size_gb, tokens_per_second
+from discreteness.workflow.yaml_files import read_yaml
+from project import ROOT
 
-CONFIG = {**read_yaml("config/config.yaml"), "device": "auto", "shard_size": "auto", "job_minutes": 30}
-LARGE = {"family": "llada", "size_gb": 16.0}
-WORK = ["probe", "information_curve", "decode", "rescore", "judge"]
+CONFIG = read_yaml(ROOT / "config/config.yaml")
+SETTINGS = Configuration.read(CONFIG, "config")
+LARGE = ModelRow(family="llada", repo="any/model", size_gb=16.0)
+STAGES = ["probe", "information_curve", "decode", "rescore", "judge"]
 
 
 def test_speed_follows_from_size_and_device():
     assert tokens_per_second(LARGE, "cuda:1") == tokens_per_second(LARGE, "auto") == pytest.approx(5e13 / 16e9)
     assert tokens_per_second(LARGE, "cpu") == pytest.approx(2e10 / 16e9)
-    assert tokens_per_second({**LARGE, "size_gb": 0.01}, "auto") == pytest.approx(2000)
-    assert tokens_per_second({**LARGE, "tokens_per_second": 77}, "cpu") == 77
+    assert tokens_per_second(LARGE.model_copy(update={"size_gb": 0.01}), "auto") == pytest.approx(2000)
+    assert tokens_per_second(LARGE.model_copy(update={"tokens_per_second": 77}), "cpu") == 77
 
 
 def test_size_of_a_folder_without_a_row_that_says_it(tmp_path):
     (tmp_path / "model-1.safetensors").write_bytes(bytes(2_000_000))
     (tmp_path / "model-2.safetensors").write_bytes(bytes(1_000_000))
-    assert size_gb({"path": str(tmp_path)}) == pytest.approx(0.003)
-    assert size_gb({"path": str(tmp_path), "size_gb": 5}) == 5
-    assert size_gb({"train": {}}) == 0.01
+    assert size_gb(ModelRow(family="llada", path=str(tmp_path))) == pytest.approx(0.003)
+    assert size_gb(ModelRow(family="llada", path=str(tmp_path), size_gb=5)) == 5
+    assert size_gb(ModelRow(family="oracle", language="toy")) == 0.01
 
 
-@pytest.mark.parametrize("work", WORK)
-def test_a_shard_lasts_as_long_as_asked_for(work):
-    sequences, span = passes(work, CONFIG)
-    size = prompts_per_job(work, CONFIG, LARGE)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_shard_lasts_as_long_as_asked_for(stage):
+    sequences, span = passes(stage, SETTINGS)
+    size = prompts_per_job(stage, SETTINGS, LARGE)
     seconds = size * sequences * (PROMPT + span) / tokens_per_second(LARGE, "auto")
     one = seconds / size
     assert 1800 - one < seconds <= 1800
-    assert prompts_per_job(work, {**CONFIG, "shard_size": 7}, LARGE) == 7
-    assert prompts_per_job(work, {**CONFIG, "job_minutes": 1e-6}, LARGE) == 1
+    assert prompts_per_job(stage, SETTINGS.model_copy(update={"shard_size": 7}), LARGE) == 7
+    assert prompts_per_job(stage, SETTINGS.model_copy(update={"job_minutes": 1e-6}), LARGE) == 1
 
 
 def test_work_counts_sequences():
-    decode = {"steps": [4, 8], "samples": 3, "rescored": 5, "span": 10}
-    config = {
-        **CONFIG,
-        "decode": decode,
-        "curve": {"modes": ["answer", "padded"], "replicates": 2, "levels": 12, "span": 20},
-    }
+    decode = {**CONFIG["decode"], "steps": [4, 8], "samples": 3, "rescored": 5, "span": 10}
+    curve = {**CONFIG["curve"], "modes": ["answer", "padded"], "replicates": 2, "levels": 12, "span": 20}
+    config = Configuration.read({**CONFIG, "decode": decode, "curve": curve}, "config")
     assert passes("decode", config) == (36, 10)
     assert passes("rescore", config) == (60, 10)
     assert passes("judge", config) == (6, 10)

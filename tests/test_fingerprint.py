@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from discreteness.workflow import fingerprint as fingerprints
-from discreteness.workflow.fingerprint import SCRIPTS, sources
+from discreteness.workflow.fingerprint import SCRIPTS, code_files
 
 ROOT = SCRIPTS.parent
-NAMED = {"probe.py": ["denoisers.llada"], "prompts.py": ["datasets.docs"]}
+NAMED = {"probe.py": ["denoisers.llada"], "prompts.py": ["datasets.docs"], "plot.py": ["figures.top3"]}
 
 # For every script, in a process of its own that starts with the foreign packages loaded: its modules of the project
 LIST = """
@@ -56,7 +56,7 @@ def imported():
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
 def test_declared_inputs_are_the_real_imports(imported, script):
     found = {Path(file).relative_to(ROOT).as_posix() for file in imported[script]}
-    declared = set(sources(script, *NAMED.get(script, []))) - {f"workflow_scripts/{script}"}
+    declared = set(code_files(script, *NAMED.get(script, []))) - {f"workflow_scripts/{script}"}
     assert found <= declared
     # imports inside functions run later: they are declared, though a mere import of the module does not show them
     for path in declared - found:
@@ -71,15 +71,14 @@ def test_every_script_belongs_to_a_rule():
 
 def test_unknown_modules_are_refused():
     with pytest.raises(FileNotFoundError):
-        sources("probe.py", "denoisers.nothing")
+        code_files("probe.py", "denoisers.nothing")
 
 
 def test_the_fingerprint_is_of_code_not_of_comments_docstrings_or_layout(tmp_path):
     def digest(text):
         (tmp_path / "module.py").write_text(text)
-        for function in (fingerprints._tree, fingerprints._content_hash):
-            function.cache_clear()
-        return fingerprints._content_hash(str(tmp_path / "module.py"))
+        fingerprints._code.cache_clear()
+        return fingerprints._code(tmp_path / "module.py").digest
 
     code = 'def f(x):\n    """Says."""\n    return x + 1\n\n\nclass A:\n    """Says."""\n'
     same = '"""New."""\n# a comment\ndef f(\n    x\n):\n    return x + 1  # and one\nclass A:\n    "Other."\n'
