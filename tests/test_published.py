@@ -147,7 +147,6 @@ def test_the_documented_row_is_all_it_takes(tmp_path):
     assert project.jobs() == {
         "model": 1,
         "probe": 2,
-        "merge_probe": 1,
         "top3_table": 1,
         "plot_top3": 1,
         "frequency_collapse_table": 1,

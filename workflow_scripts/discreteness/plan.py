@@ -1,7 +1,7 @@
 """`python -m discreteness.plan --models N --prompts N --gpus N`: what a large run would cost, before anything is run.
 
-Jobs, hours, files and bytes, from the same sizes that cut the work into shards (`workflow.shards`) and from the bytes per
-prompt in results that exist. Nothing is measured here; every assumption is an option or a constant of `workflow.shards`:
+Jobs, hours, files and bytes, from the same sizes that cut the work into shards (`workflow.shards`) and from the bytes
+per prompt in results that exist. Nothing is measured here; every assumption is an option or a constant of that module:
 
     jobs     = models · ⌈prompts / prompts per shard⌉, and one that joins the shards where there are several
     hours    = models · prompts · sequences · (128 + span) · 2 · parameters / SPEED, each decoder counted
