@@ -1,8 +1,8 @@
 """Decoding: a prompt, a span of masks, and a policy that says which of them become tokens at which step.
 
-One loop over a denoiser (`loop`), policies as small named functions (`policies`), how many tokens per step (`schedules`),
-where the random numbers come from (`noise`), and what a row of `config/decoders.yaml` may say (`rows`). `decode` needs
-torch and is imported when it is used; what policies and rows are is known without it.
+One loop over a denoiser (`loop`), policies as small named functions (`policies`), how many tokens per step
+(`schedules`), where the random numbers come from (`noise`), and what a row of `config/decoders.yaml` may say (`rows`).
+`decode` needs torch and is imported when it is used; what policies and rows are is known without it.
 """
 
 from importlib import import_module
