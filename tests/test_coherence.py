@@ -418,13 +418,13 @@ def judge(context_length=50):
 
 
 def test_generative_perplexity_by_hand():
-    found = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
+    found = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
     assert found["judge_tokens"].tolist() == [2, 4, 1]  # nothing stands before the last answer's first token
     expected = [(0.25 * 0.1) ** (-1 / 2), 1 / 0.8, 2]
     assert np.allclose(found["perplexity"], expected, rtol=1e-5)
     assert np.allclose(found["judge_nll"], found["judge_tokens"] * np.log(expected), rtol=1e-5)
     assert np.allclose(found["judge_entropy"], [math.log(2), 0, 0])
-    one = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
+    one = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
     pd.testing.assert_frame_equal(found, one)
     total = found["judge_nll"][:2].sum()
     pooled = summaries_.perplexity(found[:2], ["p", "q"], seed=0)
@@ -433,7 +433,7 @@ def test_generative_perplexity_by_hand():
 
 
 def test_empty_answers_have_no_perplexity_and_are_counted():
-    found = judge_.generative_perplexity(judge(), ["a"] * 3, ["", " \n", "b"], 100)
+    found = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a"] * 3, ["", " \n", "b"], 100)
     assert found["judge_tokens"].tolist() == [0, 0, 1] and found["perplexity"].isna().tolist() == [True, True, False]
     pooled = summaries_.perplexity(found, ["p", "q", "r"], seed=0)
     assert pooled["empty"] == 2 and pooled["value"] == pytest.approx(4, rel=1e-5)
@@ -443,9 +443,21 @@ def test_empty_answers_have_no_perplexity_and_are_counted():
 
 def test_who_may_judge():
     with pytest.raises(InputError, match="its corruption is 'mask'"):
-        judge_.generative_perplexity(MockDenoiser(TOY, never), ["He"], ["likes"], 100)
-    with pytest.raises(InputError, match="answer 1 and its prompt have 4 of the judge's tokens, .* context of 3"):
-        judge_.generative_perplexity(judge(3), ["a", "a b"], ["b", "b c"], 100)
+        judge_.generative_perplexity(MockDenoiser(TOY, never), ["p"], ["He"], ["likes"], 100)
+    with pytest.raises(InputError, match="prompt q and its answer have 4 of the judge's tokens, .* context of 3"):
+        judge_.generative_perplexity(judge(3), ["p", "q"], ["a", "a b"], ["b", "b c"], 100)
+
+
+@pytest.mark.parametrize(("long_prompts", "tokens"), [("skip", [1, 0, 0]), ("truncate", [1, 2, 2])])
+def test_prompts_too_long_for_the_judge_are_named(long_prompts, tokens, caplog):
+    """Both answers to q leave no room for all of its prompt."""
+    texts = {"prompts": ["a", "a b", "a b"], "texts": ["b", "b c", "c c"]}
+    found = judge_.generative_perplexity(
+        judge(3), ["p", "q", "q"], **texts, batch_tokens=100, long_prompts=long_prompts
+    )
+    assert found["judge_tokens"].tolist() == tokens
+    assert "1 of 2 prompts do not fit the model's context of 3 tokens" in caplog.text
+    assert caplog.text.rstrip().endswith(": q")
 
 
 def test_differences_from_the_reference():
@@ -533,5 +545,5 @@ def test_a_judge_that_knows_no_word(tmp_path):
     """What is all unknown to the judge has no perplexity: that of one token again and again would be low."""
     tiny.write_transformers(tmp_path / "gpt2", "gpt2")
     judge = load_denoiser({"family": "autoregressive", "path": tmp_path / "gpt2"}, "cpu")
-    found = judge_.generative_perplexity(judge, ["the cat"] * 2, ["zwei drei vier", "the cat runs"], 512)
+    found = judge_.generative_perplexity(judge, ["p", "q"], ["the cat"] * 2, ["zwei drei vier", "the cat runs"], 512)
     assert np.isinf(found["perplexity"][0]) and np.isfinite(found["perplexity"][1])
