@@ -341,11 +341,11 @@ def test_where_an_answer_ends():
 
 def test_empty_answers():
     denoiser = MockDenoiser(["a", " ", "\n"], never)
-    blank = answers_.blank_ids(denoiser)
-    assert blank == {1, 2, 3, 4}
+    invisible = answers_.invisible_ids(denoiser)
+    assert invisible == {1, 2, 3, 4}
     assert answers_.is_empty([3, 0], denoiser.eos_ids) and answers_.is_empty([], denoiser.eos_ids)
-    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], blank)
-    assert not answers_.is_empty([1, 0], denoiser.eos_ids, blank)
+    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], invisible)
+    assert not answers_.is_empty([1, 0], denoiser.eos_ids, invisible)
 
 
 def test_text_statistics_by_hand():

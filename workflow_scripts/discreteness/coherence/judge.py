@@ -1,4 +1,4 @@
-"""Generative perplexity: how probable answers are to an autoregressive model that did not write them."""
+"""Generative perplexity: how probable answers are under an autoregressive model that did not write them."""
 
 from collections.abc import Sequence
 
@@ -31,8 +31,8 @@ def generative_perplexity(
     repetition, not quality, so show both together.
     An answer most of whose tokens the judge does not know has an infinite nll and perplexity.
     An answer of nothing but white space has 0 tokens and NaN perplexity: count those apart. After a prompt without
-    tokens, the answer's first token has no prefix and is not judged. long_prompts: what becomes of a prompt that does
-    not fit the judge's context together with its answer (see `fit_prompts`); an answer to a skipped one has 0 tokens.
+    tokens, the answer's first token has no prefix and is not judged. long_prompts: how to treat a prompt that does not
+    fit the judge's context together with its answer (see `fit_prompts`); an answer to a skipped one has 0 tokens.
     Raises InputError before any forward pass for another kind of model and for texts longer than its context, and as
     `scoring.score_tokens`.
     """

@@ -281,7 +281,10 @@ def _answers(
     per_token: tuple[str, ...],
     max_queries: int | None,
 ) -> list[Answer]:
-    """The table's answers, checked. per_token: columns that are needed besides the token ids, one value per token."""
+    """The answers of a table of decodings, checked.
+
+    per_token: columns that are needed besides the token ids, each with one value per token.
+    """
     if denoiser.corruption != "mask":
         raise InputError(f"model: its corruption is {denoiser.corruption!r}; tokens are scored again by hiding them")
     if max_queries is not None and max_queries < 1:

@@ -45,9 +45,10 @@ def fit_prompts(
 ) -> tuple[pd.DataFrame, list[list[int]]]:
     """The chosen prompts' rows with their token ids, which fit the model's context together with what follows them.
 
-    lengths: tokens that follow, of all prompts or of each. long_prompts: what becomes of a prompt that does not fit:
-    `refuse` raises InputError; `skip` leaves its row out; `truncate` drops tokens from its left. Skipped and truncated
-    prompts are counted and listed in the log. Raises InputError also for ids that the model's head does not have.
+    lengths: number of tokens that follow, one for all prompts or one per prompt. long_prompts: how to treat a prompt
+    that does not fit: `refuse` raises InputError; `skip` leaves its row out; `truncate` drops tokens from its left.
+    Skipped and truncated prompts are counted and listed in the log. Raises InputError also for token ids outside the
+    model's vocabulary and for an empty prompt of an autoregressive model.
     """
     after = [lengths] * len(chosen) if isinstance(lengths, int) else list(lengths)
     encoded = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]

@@ -1,6 +1,6 @@
-"""Single-pass probing: a prompt, a span of unknown tokens, one forward pass, what is predicted at each of them.
+"""Single-pass probing: predictions at every token of an unknown answer, from one forward pass.
 
-The experiment of arXiv 2512.22630, with what it takes to measure how predictions collapse with distance.
+The experiment of arXiv 2512.22630, with measures of how predictions collapse with distance from the prompt.
 """
 
 import math
@@ -52,8 +52,8 @@ def prepare(
 ) -> Task:
     """Encode the chosen prompts; take the unigrams from the answers of all `rows`, whatever is chosen or sharded.
 
-    long_prompts: what becomes of a prompt that does not fit the model's context together with the span (see
-    `fit_prompts`). Raises InputError for one where that is `refuse`, and for a `top_k` larger than the vocabulary.
+    long_prompts: how to treat a prompt that does not fit the model's context together with the span (see
+    `fit_prompts`). Raises InputError as `fit_prompts`, and for a `top_k` larger than the vocabulary.
     """
     if top_k > denoiser.vocab_size:
         raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
