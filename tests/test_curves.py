@@ -93,7 +93,7 @@ def test_padding_is_explicit():
     assert (padded["span"] == 4).all()
     assert padded["padding"].all() and not bare["padding"].any()
     both = by_mode(pd.concat([padded, bare], ignore_index=True))
-    assert {mode: len(mine) for mode, mine in both.items()} == {"answer": len(bare), "padded": len(padded)}
+    assert {mode: len(group) for mode, group in both.items()} == {"answer": len(bare), "padded": len(padded)}
     assert list(by_mode(bare)) == ["answer"] and list(by_mode(bare.iloc[:0])) == ["padded"]
     eos = padded[padded["answer_token_id"] == denoiser.eos_ids[0]]
     assert set(eos["prompt_id"]) == {"test-00000"} and set(eos["position"]) == {2, 3}
@@ -332,7 +332,7 @@ def made_up_records():
 def test_recoverable_information_by_hand():
     table = recoverable_information(made_up_records(), 0)
     table = table[table["variant"] == "all"]
-    groups = {view: mine.set_index("group")["value"].to_dict() for view, mine in table.groupby("view")}
+    groups = {view: group.set_index("group")["value"].to_dict() for view, group in table.groupby("view")}
     assert groups["token_class"] == {"content": 3, "function": 1}
     assert groups["position"] == {0: 1, 1: 3, 2: 1, 3: 3}
     # at distance 1 every position once; at distance 2 positions 1, 2, 3; then 2, 3; then 3

@@ -1,4 +1,4 @@
-"""Probing: closed forms with made-up predictions, then a real network whatever the batch and shard size."""
+"""Probing: closed forms with mock predictions, then a real network in batches and shards of any size."""
 
 import json
 import logging

@@ -74,7 +74,7 @@ STAGES = [probed, curve, rescored, judged, decoded]
 
 
 def small(rows):
-    """A denoiser on a device that holds no more than `rows` sequences, and the numbers of sequences it was asked."""
+    """A denoiser on a device that holds no more than `rows` sequences, and the sizes of the batches it got."""
     sizes = []
 
     def predict(ids, queries):
@@ -184,15 +184,15 @@ def test_padding_by_hand():
 
 
 def test_only_queried_positions_are_predicted():
-    asked = []
+    inputs = []
 
     def record(ids, queries):
-        asked.append((ids.tolist(), queries.tolist()))
+        inputs.append((ids.tolist(), queries.tolist()))
         return torch.zeros(len(queries), 6)
 
     states = [State("p", np.array([0, MASK, MASK]), np.array([2])), State("q", np.array([MASK, 1]), np.array([0, 1]))]
     assert log_probs(MockDenoiser(WORDS, record), states).shape == (3, 6)
-    assert asked == [([[0, MASK, MASK], [MASK, 1, EOS]], [[0, 2], [1, 0], [1, 1]])]
+    assert inputs == [([[0, MASK, MASK], [MASK, 1, EOS]], [[0, 2], [1, 0], [1, 1]])]
 
 
 def test_no_attention_mask_where_nothing_is_padded():

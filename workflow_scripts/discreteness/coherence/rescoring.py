@@ -80,13 +80,10 @@ def regret(
     """
     per_token = ("revealed_at",) if recompute else ("revealed_at", "logprob_at_reveal")
     answers = _answers(denoiser, decodings, prompts, per_token, max_queries)
-    table = pd.concat(
-        [_drawn_tokens(answer, max_queries, seed, whole_span).assign(answer=i) for i, answer in enumerate(answers)]
-        or [pd.DataFrame(columns=REGRET_COLUMNS)],
-        ignore_index=True,
-    )
-    if table.empty:
+    drawn = [_drawn_tokens(answer, max_queries, seed, whole_span).assign(answer=i) for i, answer in enumerate(answers)]
+    if not sum(map(len, drawn)):
         return pd.DataFrame(columns=REGRET_COLUMNS)
+    table = pd.concat(drawn, ignore_index=True)
     scoring = {"batch_tokens": batch_tokens, "forbidden": forbidden}
     at_reveal = table["logprob_at_reveal"].to_numpy(dtype=np.float64, copy=True)
     if recompute:

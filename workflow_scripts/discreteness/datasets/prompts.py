@@ -1,4 +1,4 @@
-"""Which prompts a job works on: drawn from a data set, of its shard, and such that they fit the model's context."""
+"""Which prompts a job works on: a seeded draw from a data set, a shard of it, those that fit a model's context."""
 
 import logging
 from collections.abc import Mapping, Sequence
