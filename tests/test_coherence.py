@@ -1,4 +1,4 @@
-"""The marginal trap on real text: hand-made answers first, then what must hold for any answer."""
+"""The marginal trap on real text: answers by hand first, then properties of any answer."""
 
 import itertools
 import math
@@ -36,7 +36,7 @@ HALF = math.log(1 / 2)
 
 
 def oracle(joint: dict[tuple[int, ...], float]) -> MockDenoiser:
-    """Exact conditionals of an enumerated joint behind a prompt of one token; 1e-12 for what cannot be."""
+    """Exact conditionals of an enumerated joint after a prompt of one token; 1e-12 for impossible tokens."""
 
     def predict(ids, queries):
         weights = torch.full((len(queries), len(TOY) + 2), 1e-12, dtype=torch.float64)
@@ -66,49 +66,49 @@ def toy_regret(table, **options):
 
 def test_regret_of_the_toy_in_one_step():
     """`We likes tennis`: the verb is disowned; subject and object, given a wrong verb, are both a coin's toss."""
-    found = toy_regret(one_step((WE, LIKES, TENNIS)))
-    assert list(found.columns) == REGRET_COLUMNS
+    result = toy_regret(one_step((WE, LIKES, TENNIS)))
+    assert list(result.columns) == REGRET_COLUMNS
     given_others = INVALID / (VALID + INVALID)
-    assert np.allclose(np.exp(found["logprob_given_step"]), [0.5, given_others, 0.5], rtol=1e-5)
-    assert np.allclose(found["regret"], [0, HALF - math.log(given_others), 0], atol=1e-5)
-    assert (found["step_size"] == 3).all() and (found["weight"] == 1).all()
+    assert np.allclose(np.exp(result["logprob_given_step"]), [0.5, given_others, 0.5], rtol=1e-5)
+    assert np.allclose(result["regret"], [0, HALF - math.log(given_others), 0], atol=1e-5)
+    assert (result["step_size"] == 3).all() and (result["weight"] == 1).all()
 
 
 @pytest.mark.parametrize(("string", "odd"), [((HE, LIKES, TENNIS), 2), ((WE, LIKES, APPLE), 0), ((HE, PLAY, APPLE), 1)])
-def test_the_odd_one_out_is_regretted(string, odd):
+def test_the_improbable_token_has_the_largest_regret(string, odd):
     assert toy_regret(one_step(string))["regret"].idxmax() == odd
 
 
-def test_a_valid_sentence_is_approved_of():
-    found = toy_regret(one_step((HE, LIKES, APPLE)))
-    assert np.allclose(found["regret"], HALF - math.log(VALID / (VALID + INVALID)), atol=1e-5)
-    assert (found["regret"] < -0.68).all()  # nearly −ln 2: a bit of information per token, given the others
+def test_a_valid_sentence_has_negative_regret():
+    result = toy_regret(one_step((HE, LIKES, APPLE)))
+    assert np.allclose(result["regret"], HALF - math.log(VALID / (VALID + INVALID)), atol=1e-5)
+    assert (result["regret"] < -0.68).all()  # nearly −ln 2: a bit of information per token, given the others
 
 
 def test_steps_hide_what_comes_later():
     """Object first, then the rest at once: V is the object, and the first step is scored without verb and subject."""
     table = decodings(("p", 0, [HE, LIKES, TENNIS], [1, 1, 0], [math.log(NOISE / 2)] * 2 + [HALF]))
-    found = toy_regret(table)
-    assert found["regret"][2] == 0 and found["logprob_given_step"][2] == HALF
+    result = toy_regret(table)
+    assert result["regret"][2] == 0 and result["logprob_given_step"][2] == HALF
     other = INVALID / (2 * INVALID)  # p(He | likes, tennis): both subjects are wrong with one of the others
-    assert np.allclose(found["logprob_given_step"][:2], math.log(other), atol=1e-5)
-    assert np.allclose(found["regret"][:2], math.log(NOISE / 2) - math.log(other), atol=1e-5)
+    assert np.allclose(result["logprob_given_step"][:2], math.log(other), atol=1e-5)
+    assert np.allclose(result["regret"][:2], math.log(NOISE / 2) - math.log(other), atol=1e-5)
     again = toy_regret(table.drop(columns="logprob_at_reveal"), recompute=True)
     assert np.allclose(again["logprob_at_reveal"], table["logprob_at_reveal"][0], atol=1e-5)
-    assert np.allclose(again["regret"], found["regret"], atol=2e-5) and again["regret"][2] == 0
+    assert np.allclose(again["regret"], result["regret"], atol=2e-5) and again["regret"][2] == 0
 
 
 def test_expected_regret_over_what_one_step_samples():
     """Weighted by 1/8 each, the eight strings' mean regret, summed up independently from the table of strings."""
     tables = [one_step(string, f"p{i}") for i, string in enumerate(STRINGS)]
     prompts = {f"p{i}": [HE] for i in range(8)}
-    found = rescoring_.regret(oracle(JOINT), pd.concat(tables), prompts, 7)
+    result = rescoring_.regret(oracle(JOINT), pd.concat(tables), prompts, 7)
     expected = 0.0
     for string, probability in JOINT.items():
         for i in range(3):
             rivals = sum(p for s, p in JOINT.items() if all(s[j] == string[j] for j in range(3) if j != i))
             expected += (HALF - math.log(probability / rivals)) / 24
-    summary = summaries_.mean_regret(found, seed=0)
+    summary = summaries_.mean_regret(result, seed=0)
     assert summary["value"] == pytest.approx(expected, abs=1e-5) and summary["prompts"] == 8
     assert summary["low"] < expected < summary["high"]
 
@@ -123,20 +123,20 @@ def test_tokens_revealed_alone_cost_nothing_and_have_no_regret():
         ("p", 1, [HE, LIKES], [1, 0], [-1.0, math.nan]),
         ("p", 2, [EOS] * 2, [0, 0], [0, 0]),
     )
-    found = rescoring_.regret(MockDenoiser(TOY, never), table, {"p": []}, 100)
-    assert found["regret"].tolist() == [0, 0, 0]
-    assert found["logprob_given_step"].tolist()[:2] == [-3, -1]
-    assert found[["sample", "position", "step"]].to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
+    result = rescoring_.regret(MockDenoiser(TOY, never), table, {"p": []}, 100)
+    assert result["regret"].tolist() == [0, 0, 0]
+    assert result["logprob_given_step"].tolist()[:2] == [-3, -1]
+    assert result[["sample", "position", "step"]].to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [1, 1, 0]]
 
 
 def test_unknown_logprobs_stay_unknown():
-    found = toy_regret(one_step((WE, LIKES, TENNIS), logprobs=[HALF, math.nan, HALF]))
-    assert found["regret"].isna().tolist() == [False, True, False]
-    assert summaries_.mean_regret(found, 0)["value"] == pytest.approx(0, abs=1e-5)
-    assert summaries_.regret_by_step(found, 0)["tokens"].tolist() == [2]
+    result = toy_regret(one_step((WE, LIKES, TENNIS), logprobs=[HALF, math.nan, HALF]))
+    assert result["regret"].isna().tolist() == [False, True, False]
+    assert summaries_.mean_regret(result, 0)["value"] == pytest.approx(0, abs=1e-5)
+    assert summaries_.regret_by_step(result, 0)["tokens"].tolist() == [2]
 
 
-def test_end_tokens_are_shown_but_scored_only_on_request():
+def test_eos_is_shown_but_scored_only_on_request():
     shown = []
 
     def record(ids, queries):
@@ -145,29 +145,29 @@ def test_end_tokens_are_shown_but_scored_only_on_request():
 
     denoiser = MockDenoiser(TOY, record)
     table = decodings(("p", 0, [HE, EOS, WE, LIKES], [1, 1, 1, 2], [-1.0] * 4))
-    found = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100)
+    result = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100)
     assert shown == [([[PLAY, MASK, EOS, WE, MASK]], [[0, 1]])]
-    assert found["position"].tolist() == [0] and found["step_size"].tolist() == [3]
-    assert found["regret"][0] == pytest.approx(-1 + math.log(8))
-    found = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100, whole_span=True)
-    assert found["position"].tolist() == [0, 1, 2, 3] and found["regret"][3] == 0
+    assert result["position"].tolist() == [0] and result["step_size"].tolist() == [3]
+    assert result["regret"][0] == pytest.approx(-1 + math.log(8))
+    result = rescoring_.regret(denoiser, table, {"p": [PLAY]}, 100, whole_span=True)
+    assert result["position"].tolist() == [0, 1, 2, 3] and result["regret"][3] == 0
     shown.clear()
-    found = rescoring_.disowned(denoiser, table, {"p": [PLAY]}, 100)
+    result = rescoring_.disowned(denoiser, table, {"p": [PLAY]}, 100)
     assert shown == [([[PLAY, MASK, EOS, WE, LIKES]], [[0, 1]])]
-    assert list(found.columns) == DISOWNED_COLUMNS and len(found) == 1
+    assert list(result.columns) == DISOWNED_COLUMNS and len(result) == 1
 
 
 def test_disowned_tokens_of_the_toy():
     """One token in three of `We likes tennis` has a leave-one-out probability below 0.01; none of a valid sentence."""
     prompts = {"bad": [HE], "good": [HE]}
     table = pd.concat([one_step((WE, LIKES, TENNIS), "bad"), one_step((HE, LIKES, APPLE), "good")])
-    found = rescoring_.disowned(oracle(JOINT), table, prompts, 5)
+    result = rescoring_.disowned(oracle(JOINT), table, prompts, 5)
     low = INVALID / (VALID + INVALID)
     assert low < 0.01
-    assert np.allclose(np.exp(found["leave_one_out_logprob"]), [0.5, low, 0.5, *[1 - low] * 3], rtol=1e-5)
-    share = summaries_.disowned_share(found, seed=0)
+    assert np.allclose(np.exp(result["leave_one_out_logprob"]), [0.5, low, 0.5, *[1 - low] * 3], rtol=1e-5)
+    share = summaries_.disowned_share(result, seed=0)
     assert share["value"] == pytest.approx(1 / 6) and (share["low"], share["high"]) == (0, pytest.approx(1 / 3))
-    assert summaries_.disowned_share(found, 0, below=0.6)["value"] == pytest.approx(1 / 2)
+    assert summaries_.disowned_share(result, 0, below=0.6)["value"] == pytest.approx(1 / 2)
 
 
 def test_without_answers_there_are_no_rows_and_no_numbers():
@@ -218,7 +218,7 @@ def test_non_finite_logits_name_the_prompts():
         rescoring_.disowned(denoiser, one_step((HE, LIKES)), {"p": [HE]}, 100)
 
 
-# Four words, the end token 4, the mask 5; predictions depend on every token shown, on its place and on the query.
+# Four words, EOS 4, the mask 5; predictions depend on every token, on its position and on the query.
 def scrambled(ids, queries):
     places = torch.arange(1, ids.shape[1] + 1)
     code = ((ids + 1) * places**2 * (ids != 4)).sum(1)  # padding changes nothing
@@ -270,7 +270,7 @@ def test_every_state_shows_exactly_what_the_definition_says(seed):
     """Against a plain loop: one answer, one token, one call at a time."""
     table, prompts = random_decodings(seed)
     denoiser = scrambled_denoiser()
-    found = rescoring_.regret(denoiser, table, prompts, 50, whole_span=True, recompute=True)
+    result = rescoring_.regret(denoiser, table, prompts, 50, whole_span=True, recompute=True)
     expected = []
     for row in table.itertuples():
         ids, steps, start = np.array(row.token_ids), np.array(row.revealed_at), len(prompts[row.prompt_id])
@@ -282,7 +282,7 @@ def test_every_state_shows_exactly_what_the_definition_says(seed):
 
             itself = np.arange(len(ids)) == i
             expected.append(ask(steps >= steps[i]) - ask((steps > steps[i]) | itself))
-    assert np.allclose(found["regret"], expected, atol=1e-5)
+    assert np.allclose(result["regret"], expected, atol=1e-5)
 
 
 def test_a_subsample_is_part_of_the_whole_and_weighted():
@@ -292,16 +292,16 @@ def test_a_subsample_is_part_of_the_whole_and_weighted():
     previous = None
     for limit in (2, 4, 100):
         denoiser = scrambled_denoiser()
-        part = rescoring_.regret(denoiser, table, prompts, 1, max_queries=limit, seed=1)
-        shared = part[part["step_size"] > 1]
+        sample = rescoring_.regret(denoiser, table, prompts, 1, max_queries=limit, seed=1)
+        shared = sample[sample["step_size"] > 1]
         assert denoiser.calls == len(shared) and shared.groupby(keys[:2]).size().max() <= limit
-        both = part.merge(everything, on=keys, suffixes=("", "_all"))
-        assert len(both) == len(part) and np.allclose(both["regret"], both["regret_all"])
-        weights = part.groupby(keys[:2])["weight"].sum()
+        both = sample.merge(everything, on=keys, suffixes=("", "_all"))
+        assert len(both) == len(sample) and np.allclose(both["regret"], both["regret_all"])
+        weights = sample.groupby(keys[:2])["weight"].sum()
         assert np.allclose(weights, everything.groupby(keys[:2])["weight"].sum())
-        assert previous is None or set(previous) <= set(map(tuple, part[keys].to_numpy()))
-        previous = list(map(tuple, part[keys].to_numpy()))
-    pd.testing.assert_frame_equal(part, everything)
+        assert previous is None or set(previous) <= set(map(tuple, sample[keys].to_numpy()))
+        previous = list(map(tuple, sample[keys].to_numpy()))
+    pd.testing.assert_frame_equal(sample, everything)
 
 
 def test_subsampled_means_are_unbiased():
@@ -311,9 +311,9 @@ def test_subsampled_means_are_unbiased():
     full = rescoring_.regret(scrambled_denoiser(), table, prompts, 100)
     means, drawn = [], Counter()
     for seed in range(600):
-        part = rescoring_.regret(scrambled_denoiser(), table, prompts, 100, max_queries=2, seed=seed)
-        means.append((part["weight"] * part["regret"]).sum() / 7)
-        drawn.update(part["position"])
+        sample = rescoring_.regret(scrambled_denoiser(), table, prompts, 100, max_queries=2, seed=seed)
+        means.append((sample["weight"] * sample["regret"]).sum() / 7)
+        drawn.update(sample["position"])
     error = np.std(means) / math.sqrt(len(means))
     assert error > 0 and abs(np.mean(means) - full["regret"].mean()) < 4 * error
     assert drawn[6] == 600 and all(140 < drawn[i] < 260 for i in range(6))  # 1 in 3, ± 5 standard errors
@@ -341,11 +341,11 @@ def test_where_an_answer_ends():
 
 def test_empty_answers():
     denoiser = MockDenoiser(["a", " ", "\n"], never)
-    blank = answers_.blank_ids(denoiser)
-    assert blank == {1, 2, 3, 4}
+    invisible = answers_.invisible_ids(denoiser)
+    assert invisible == {1, 2, 3, 4}
     assert answers_.is_empty([3, 0], denoiser.eos_ids) and answers_.is_empty([], denoiser.eos_ids)
-    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], blank)
-    assert not answers_.is_empty([1, 0], denoiser.eos_ids, blank)
+    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], invisible)
+    assert not answers_.is_empty([1, 0], denoiser.eos_ids, invisible)
 
 
 def test_text_statistics_by_hand():
@@ -418,34 +418,46 @@ def judge(context_length=50):
 
 
 def test_generative_perplexity_by_hand():
-    found = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
-    assert found["judge_tokens"].tolist() == [2, 4, 1]  # nothing stands before the last answer's first token
+    result = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a", "c b", ""], ["b c", "b b b b", "a a"], 100)
+    assert result["judge_tokens"].tolist() == [2, 4, 1]  # nothing stands before the last answer's first token
     expected = [(0.25 * 0.1) ** (-1 / 2), 1 / 0.8, 2]
-    assert np.allclose(found["perplexity"], expected, rtol=1e-5)
-    assert np.allclose(found["judge_nll"], found["judge_tokens"] * np.log(expected), rtol=1e-5)
-    assert np.allclose(found["judge_entropy"], [math.log(2), 0, 0])
-    one = judge_.generative_perplexity(judge(), ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
-    pd.testing.assert_frame_equal(found, one)
-    total = found["judge_nll"][:2].sum()
-    pooled = summaries_.perplexity(found[:2], ["p", "q"], seed=0)
+    assert np.allclose(result["perplexity"], expected, rtol=1e-5)
+    assert np.allclose(result["judge_nll"], result["judge_tokens"] * np.log(expected), rtol=1e-5)
+    assert np.allclose(result["judge_entropy"], [math.log(2), 0, 0])
+    one = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a", "c b", ""], ["b c", "b b b b", "a a"], 1)
+    pd.testing.assert_frame_equal(result, one)
+    total = result["judge_nll"][:2].sum()
+    pooled = summaries_.perplexity(result[:2], ["p", "q"], seed=0)
     assert pooled["value"] == pytest.approx(math.exp(total / 6)) and pooled["prompts"] == 2
     assert pooled["entropy"] == pytest.approx(math.log(2) / 2)
 
 
 def test_empty_answers_have_no_perplexity_and_are_counted():
-    found = judge_.generative_perplexity(judge(), ["a"] * 3, ["", " \n", "b"], 100)
-    assert found["judge_tokens"].tolist() == [0, 0, 1] and found["perplexity"].isna().tolist() == [True, True, False]
-    pooled = summaries_.perplexity(found, ["p", "q", "r"], seed=0)
+    result = judge_.generative_perplexity(judge(), ["p", "q", "r"], ["a"] * 3, ["", " \n", "b"], 100)
+    assert result["judge_tokens"].tolist() == [0, 0, 1] and result["perplexity"].isna().tolist() == [True, True, False]
+    pooled = summaries_.perplexity(result, ["p", "q", "r"], seed=0)
     assert pooled["empty"] == 2 and pooled["value"] == pytest.approx(4, rel=1e-5)
-    nothing = summaries_.perplexity(found[:2], ["p", "q"], seed=0)
+    nothing = summaries_.perplexity(result[:2], ["p", "q"], seed=0)
     assert nothing["empty"] == 2 and math.isnan(nothing["value"]) and math.isnan(nothing["entropy"])
 
 
 def test_who_may_judge():
     with pytest.raises(InputError, match="its corruption is 'mask'"):
-        judge_.generative_perplexity(MockDenoiser(TOY, never), ["He"], ["likes"], 100)
-    with pytest.raises(InputError, match="answer 1 and its prompt have 4 of the judge's tokens, .* context of 3"):
-        judge_.generative_perplexity(judge(3), ["a", "a b"], ["b", "b c"], 100)
+        judge_.generative_perplexity(MockDenoiser(TOY, never), ["p"], ["He"], ["likes"], 100)
+    with pytest.raises(InputError, match="prompt q and its answer have 4 of the judge's tokens, .* context of 3"):
+        judge_.generative_perplexity(judge(3), ["p", "q"], ["a", "a b"], ["b", "b c"], 100)
+
+
+@pytest.mark.parametrize(("long_prompts", "tokens"), [("skip", [1, 0, 0]), ("truncate", [1, 2, 2])])
+def test_prompts_too_long_for_the_judge_are_named(long_prompts, tokens, caplog):
+    """Both answers to q leave no room for all of its prompt."""
+    texts = {"prompts": ["a", "a b", "a b"], "texts": ["b", "b c", "c c"]}
+    result = judge_.generative_perplexity(
+        judge(3), ["p", "q", "q"], **texts, batch_tokens=100, long_prompts=long_prompts
+    )
+    assert result["judge_tokens"].tolist() == tokens
+    assert "1 of 2 prompts do not fit the model's context of 3 tokens" in caplog.text
+    assert caplog.text.rstrip().endswith(": q")
 
 
 def test_differences_from_the_reference():
@@ -454,12 +466,12 @@ def test_differences_from_the_reference():
         columns=["prompt_id", "sample", "sequence"],
     )
     references = {"p": [1, 2, 3, 4, 4, 4], "q": [1, 2], "r": [5, 5, 6]}
-    found = summaries_.against_reference(answers, references, 4)
-    duplicates = found[found["statistic"] == "adjacent_duplicates"]
+    result = summaries_.against_reference(answers, references, 4)
+    duplicates = result[result["statistic"] == "adjacent_duplicates"]
     assert np.allclose(duplicates["answer"], [1 / 3, 0, math.nan, 1], equal_nan=True)
     assert np.allclose(duplicates["reference"], [0, 0, 0, 1 / 2])  # p is cut before it repeats its 4
     assert np.allclose(duplicates["difference"], [1 / 3, 0, math.nan, 1 / 2], equal_nan=True)
-    summary = summaries_.summarise(found, seed=0).set_index("statistic").loc["adjacent_duplicates"]
+    summary = summaries_.summarise(result, seed=0).set_index("statistic").loc["adjacent_duplicates"]
     assert summary["prompts"] == 2  # the empty answer says nothing
     assert summary["difference"] == pytest.approx((1 / 6 + 1 / 2) / 2)
     assert summary["answer"] == pytest.approx((1 / 6 + 1) / 2) and summary["reference"] == pytest.approx(1 / 4)
@@ -496,12 +508,12 @@ def test_means_by_step():
         *[("p", 0, 0, 0, 2, 2.0, 1.0), ("p", 0, 1, 1, 2, 1.0, 3.0)],
         *[("q", 0, 0, 0, 2, 1.0, 4.0), ("q", 0, 1, 2, 1, 1.0, 0.0)],
     )
-    found = summaries_.regret_by_step(table, seed=0)
-    assert found["step"].tolist() == [0, 1, 2] and found["regret"].tolist() == [2, 3, 0]
-    assert found["tokens"].tolist() == [2, 1, 1] and found["prompts"].tolist() == [2, 1, 1]
+    result = summaries_.regret_by_step(table, seed=0)
+    assert result["step"].tolist() == [0, 1, 2] and result["regret"].tolist() == [2, 3, 0]
+    assert result["tokens"].tolist() == [2, 1, 1] and result["prompts"].tolist() == [2, 1, 1]
     # one prompt has a mean and no interval
-    assert np.array_equal(found["low"], [1, np.nan, np.nan], equal_nan=True)
-    assert np.array_equal(found["high"], [4, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(result["low"], [1, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(result["high"], [4, np.nan, np.nan], equal_nan=True)
     by_size = summaries_.regret_by_step(table, seed=0, level="step_size")
     assert by_size["step_size"].tolist() == [1, 2] and by_size["regret"].tolist() == [0, 9 / 4]
     assert summaries_.mean_regret(table, 0)["value"] == pytest.approx(9 / 5)
@@ -519,11 +531,11 @@ def test_worst_combinations():
         *[("p", 0, 1, 1, 2, 1.0, 2.0), ("p", 0, 2, 1, 2, 1.0, 7.0), ("p", 1, 4, 0, 5, 1.0, 6.0)],
         *[("q", 0, 2, 1, 2, 1.0, 3.0), ("q", 0, 1, 1, 2, 1.0, math.nan), ("r", 0, 0, 0, 1, 1.0, 0.0)],
     )
-    found = summaries_.worst_combinations(table, answers, texts, k=3)
-    assert found["prompt_id"].tolist() == ["p", "q"] and found["regret"].tolist() == [7, 3]
-    assert found["text"].tolist() == ["The [cats] [[sits]] _ _", "cats[\\n] [[sits]]"]
-    assert found["token"].tolist() == [" sits", " sits"]
-    assert summaries_.worst_combinations(table.sample(frac=1, random_state=1), answers, texts, 3).equals(found)
+    result = summaries_.worst_combinations(table, answers, texts, k=3)
+    assert result["prompt_id"].tolist() == ["p", "q"] and result["regret"].tolist() == [7, 3]
+    assert result["text"].tolist() == ["The [cats] [[sits]] _ _", "cats[\\n] [[sits]]"]
+    assert result["token"].tolist() == [" sits", " sits"]
+    assert summaries_.worst_combinations(table.sample(frac=1, random_state=1), answers, texts, 3).equals(result)
     assert summaries_.worst_combinations(table, answers, texts, k=1, context=1)["text"].tolist() == [
         "[cats] [[sits]] _"
     ]
@@ -533,5 +545,5 @@ def test_a_judge_that_knows_no_word(tmp_path):
     """What is all unknown to the judge has no perplexity: that of one token again and again would be low."""
     tiny.write_transformers(tmp_path / "gpt2", "gpt2")
     judge = load_denoiser({"family": "autoregressive", "path": tmp_path / "gpt2"}, "cpu")
-    found = judge_.generative_perplexity(judge, ["the cat"] * 2, ["zwei drei vier", "the cat runs"], 512)
-    assert np.isinf(found["perplexity"][0]) and np.isfinite(found["perplexity"][1])
+    result = judge_.generative_perplexity(judge, ["p", "q"], ["the cat"] * 2, ["zwei drei vier", "the cat runs"], 512)
+    assert np.isinf(result["perplexity"][0]) and np.isfinite(result["perplexity"][1])

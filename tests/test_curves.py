@@ -15,15 +15,15 @@ from discreteness.curves.estimate import (
     COLUMNS,
     EXACT,
     collect,
-    curve_states,
     distance_to_visible,
+    mask_for_curve,
     measured_curve,
     prepare,
     score,
     strata,
 )
 from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
-from discreteness.curves.salience import salience_states
+from discreteness.curves.salience import mask_for_salience
 from discreteness.curves.views import (
     mean_curve,
     octave_halves,
@@ -93,7 +93,7 @@ def test_padding_is_explicit():
     assert (padded["span"] == 4).all()
     assert padded["padding"].all() and not bare["padding"].any()
     both = by_mode(pd.concat([padded, bare], ignore_index=True))
-    assert {mode: len(mine) for mode, mine in both.items()} == {"answer": len(bare), "padded": len(padded)}
+    assert {mode: len(group) for mode, group in both.items()} == {"answer": len(bare), "padded": len(padded)}
     assert list(by_mode(bare)) == ["answer"] and list(by_mode(bare.iloc[:0])) == ["padded"]
     eos = padded[padded["answer_token_id"] == denoiser.eos_ids[0]]
     assert set(eos["prompt_id"]) == {"test-00000"} and set(eos["position"]) == {2, 3}
@@ -135,7 +135,7 @@ def test_states_are_stratified_keyed_and_uniform():
     denoiser = MockDenoiser(WORDS, flat)
     rows = dataset(["w0 " * 100] * 300)
     references = prepare(denoiser, rows, rows, 100, "answer")
-    states = curve_states(references, 0, replicates=2, levels=8)
+    states = mask_for_curve(references, 0, replicates=2, levels=8)
     edges = strata(100, 8)
     levels = np.array([state.visible.sum() for state in states]).reshape(300, 8, 2)
     stratum = np.searchsorted(edges, levels, side="right") - 1
@@ -152,7 +152,7 @@ def test_states_are_stratified_keyed_and_uniform():
     shown = np.mean([state.visible for state in states], axis=0)
     assert shown == pytest.approx(shown.mean(), abs=0.04)
     few = prepare(denoiser, rows, rows.iloc[[7]], 100, "answer")
-    for one, same in zip(curve_states(few, 0, replicates=2, levels=8), states[7 * 16 : 8 * 16], strict=True):
+    for one, same in zip(mask_for_curve(few, 0, replicates=2, levels=8), states[7 * 16 : 8 * 16], strict=True):
         assert (one.visible == same.visible).all() and one.replicate == same.replicate
 
 
@@ -233,14 +233,14 @@ def test_batches_and_shards_change_nothing(network, mode):
 
 def test_padded_batches_agree_with_others(network):
     references = prepare(network, QUESTIONS, QUESTIONS, 16, "answer")
-    states = curve_states(references, 0)
+    states = mask_for_curve(references, 0)
     equal, filled = (collect(score(network, references, states, 10**6, padding), references) for padding in (0.0, 1.0))
     pd.testing.assert_frame_equal(equal, filled, rtol=1e-5, atol=1e-5)
 
 
 def test_one_state_is_what_the_model_says(network):
     references = prepare(network, QUESTIONS, QUESTIONS, 16, "answer")
-    states = [state for state in curve_states(references, 0) if state.index == 1 and state.visible.sum() == 4]
+    states = [state for state in mask_for_curve(references, 0) if state.index == 1 and state.visible.sum() == 4]
     records = collect(score(network, references, states, 100), references)
     prompt, answer = references.prompts[1], references.answers[1]
     shown = [id_ if seen else network.mask_id for id_, seen in zip(answer, states[0].visible, strict=True)]
@@ -332,7 +332,7 @@ def made_up_records():
 def test_recoverable_information_by_hand():
     table = recoverable_information(made_up_records(), 0)
     table = table[table["variant"] == "all"]
-    groups = {view: mine.set_index("group")["value"].to_dict() for view, mine in table.groupby("view")}
+    groups = {view: group.set_index("group")["value"].to_dict() for view, group in table.groupby("view")}
     assert groups["token_class"] == {"content": 3, "function": 1}
     assert groups["position"] == {0: 1, 1: 3, 2: 1, 3: 3}
     # at distance 1 every position once; at distance 2 positions 1, 2, 3; then 2, 3; then 3
@@ -395,7 +395,7 @@ def test_grammar_views(grammar_records):
 
 def test_salience_masks_one_class_at_the_same_ratio(network):
     references = prepare(network, QUESTIONS, QUESTIONS, 16, "answer")
-    states = salience_states(network, references, 0, ratio=0.4, replicates=2)
+    states = mask_for_salience(network, references, 0, ratio=0.4, replicates=2)
     records = collect(score(network, references, states, 1000), references)
     assert set(records["token_class"]) == {"content", "function"}
     counts = records.groupby(["prompt_id", "replicate", "visible", "token_class"]).size().unstack()
@@ -430,6 +430,6 @@ def test_salience_by_hand():
 def test_salience_refused(network):
     references = prepare(network, QUESTIONS, QUESTIONS.iloc[[2]], 16, "answer")
     with pytest.raises(InputError, match="no answer has a content word and a function word"):
-        salience_states(network, references, 0)
+        mask_for_salience(network, references, 0)
     with pytest.raises(InputError, match="salience: ratio = 0"):
-        salience_states(network, references, 0, ratio=0)
+        mask_for_salience(network, references, 0, ratio=0)

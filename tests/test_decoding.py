@@ -72,7 +72,7 @@ def p_value(statistic, freedom):
 
 
 class Spy:
-    """A denoiser that keeps what it was asked."""
+    """A denoiser that records its inputs."""
 
     def __init__(self, denoiser):
         self.denoiser, self.calls = denoiser, []
@@ -128,8 +128,8 @@ def test_inverse_cdf_is_searchsorted(vocabulary, seed):
     p /= p.sum(-1, keepdims=True)
     uniform = np.append(rng.random(2), np.nextafter(1.0, 0.0))
     with np.errstate(divide="ignore"):
-        found = inverse_cdf(torch.from_numpy(np.log(p)), torch.from_numpy(uniform)).numpy()
-    for row, token, u in zip(p, found, uniform, strict=True):
+        result = inverse_cdf(torch.from_numpy(np.log(p)), torch.from_numpy(uniform)).numpy()
+    for row, token, u in zip(p, result, uniform, strict=True):
         assert row[token] > 0
         cumulative = row.astype(float).cumsum() / row.astype(float).sum()
         assert (cumulative[token - 1] if token else 0) - 1e-6 <= u <= cumulative[token] + 1e-6
@@ -152,12 +152,12 @@ TABLE = [[0.50, 0.49, 0.01, 0.0], [0.45, 0.25, 0.15, 0.15], [0.40, 0.20, 0.20, 0
     ],
 )
 def test_order(order, expected):
-    found = decode(fixed(TABLE), [[0]], {"order": order, "schedule": "equal"}, span=4)
-    assert found.revealed_at[0, 0].argsort().tolist() == expected
-    assert found.token_ids.tolist() == [[[0, 0, 0, 0]]]
+    result = decode(fixed(TABLE), [[0]], {"order": order, "schedule": "equal"}, span=4)
+    assert result.revealed_at[0, 0].argsort().tolist() == expected
+    assert result.token_ids.tolist() == [[[0, 0, 0, 0]]]
     confidence = torch.tensor([row[0] for row in TABLE]).log()
-    assert torch.allclose(found.logprob_at_reveal[0, 0], confidence, atol=1e-5)
-    assert found.forward_passes.tolist() == [[4]]
+    assert torch.allclose(result.logprob_at_reveal[0, 0], confidence, atol=1e-5)
+    assert result.forward_passes.tolist() == [[4]]
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_order(order, expected):
     ],
 )
 def test_steps_by_hand(row, steps):
-    found = decode(fixed(TABLE), [[0]], row, span=4)
-    assert found.revealed_at[0, 0].tolist() == steps
-    assert found.forward_passes.item() == max(steps) + 1
+    result = decode(fixed(TABLE), [[0]], row, span=4)
+    assert result.revealed_at[0, 0].tolist() == steps
+    assert result.forward_passes.item() == max(steps) + 1
 
 
 def test_a_policy_is_one_function():
@@ -191,8 +191,8 @@ def test_a_policy_is_one_function():
         return -(view.positions - view.row["centre"]).abs()
 
     try:
-        found = decode(fixed(TABLE), [[0]], {"order": "middle_first", "centre": 2.2}, span=4)
-        assert found.revealed_at[0, 0].tolist() == [3, 2, 0, 1]
+        result = decode(fixed(TABLE), [[0]], {"order": "middle_first", "centre": 2.2}, span=4)
+        assert result.revealed_at[0, 0].tolist() == [3, 2, 0, 1]
         with pytest.raises(InputError, match=r"decoders: policy: .*'center' was unexpected"):
             decode(fixed(TABLE), [[0]], {"order": "middle_first", "center": 2.2}, span=4)
     finally:
@@ -202,15 +202,15 @@ def test_a_policy_is_one_function():
 def test_temperature_and_truncation():
     """Temperature 1/2 squares the odds; top_k keeps the two largest; the reported probability is the model's."""
     row = {"order": "random", "temperature": 0.5, "top_k": 2, "steps": 1}
-    found = decode(fixed([[0.4, 0.3, 0.2, 0.1]]), [[0]], row, span=1, samples=4000)
-    share = np.bincount(found.token_ids.flatten(), minlength=4) / 4000
+    result = decode(fixed([[0.4, 0.3, 0.2, 0.1]]), [[0]], row, span=1, samples=4000)
+    share = np.bincount(result.token_ids.flatten(), minlength=4) / 4000
     assert np.allclose(share, [16 / 25, 9 / 25, 0, 0], atol=4 * math.sqrt(0.25 / 4000))
-    expected = torch.tensor([0.4, 0.3]).log()[found.token_ids]
-    assert torch.allclose(found.logprob_at_reveal, expected, atol=1e-5)
-    for temperature, kept in ((1.0, {0, 1, 2}), (0.5, {0, 1})):  # 0.4 + 0.3 < 0.75 < 16/30 + 9/30
+    expected = torch.tensor([0.4, 0.3]).log()[result.token_ids]
+    assert torch.allclose(result.logprob_at_reveal, expected, atol=1e-5)
+    for temperature, nucleus_ids in ((1.0, {0, 1, 2}), (0.5, {0, 1})):  # 0.4 + 0.3 < 0.75 < 16/30 + 9/30
         row = {"order": "random", "temperature": temperature, "top_p": 0.75}
         nucleus = decode(fixed([[0.4, 0.3, 0.2, 0.1]]), [[0]], row, span=1, samples=300)
-        assert set(nucleus.token_ids.flatten().tolist()) == kept
+        assert set(nucleus.token_ids.flatten().tolist()) == nucleus_ids
 
 
 # -- the marginal trap, exactly
@@ -221,22 +221,22 @@ def test_the_papers_toy():
     model = language(["He likes apple", "I play tennis"])
     row = {"order": "random", "temperature": 1.0, "forbid": ["mask"]}
     samples = 4000
-    found = decode(model, [[]], {**row, "steps": 1}, span=3, samples=samples).token_ids[0]
-    counts = np.array(list(Counter(map(tuple, found.tolist())).values()))
+    result = decode(model, [[]], {**row, "steps": 1}, span=3, samples=samples).token_ids[0]
+    counts = np.array(list(Counter(map(tuple, result.tolist())).values()))
     assert len(counts) == 8
     assert p_value(((counts - samples / 8) ** 2 / (samples / 8)).sum(), 7) > 1e-3
     for sizes in ([1, 2], [1, 1, 1]):
-        found = decode(model, [[]], {**row, "step_sizes": sizes}, span=3, samples=200).token_ids[0]
-        texts = {model.tokenizer.decode(ids) for ids in found.tolist()}
+        result = decode(model, [[]], {**row, "step_sizes": sizes}, span=3, samples=200).token_ids[0]
+        texts = {model.tokenizer.decode(ids) for ids in result.tolist()}
         assert texts == {"He likes apple", "I play tennis"}
 
 
 # -- keyed and reference noise
 
 
-def outcome(found):
+def outcome(result):
     """Tokens and the step of each, per sample."""
-    both = torch.cat([found.token_ids, found.revealed_at], -1)[0]
+    both = torch.cat([result.token_ids, result.revealed_at], -1)[0]
     return Counter(map(tuple, both.tolist()))
 
 
@@ -281,8 +281,8 @@ def test_keyed_law_is_the_exact_one():
                 ids[0, 2 + place] = tokens[place]
             exact[tokens] += p
     row = {"order": "random", "temperature": 1.0}
-    found = Counter(map(tuple, decode(model, [[0, 1]], row, span=3, samples=samples).token_ids[0].tolist()))
-    statistic = sum((found[tokens] - samples * p) ** 2 / (samples * p) for tokens, p in exact.items())
+    result = Counter(map(tuple, decode(model, [[0, 1]], row, span=3, samples=samples).token_ids[0].tolist()))
+    statistic = sum((result[tokens] - samples * p) ** 2 / (samples * p) for tokens, p in exact.items())
     assert sum(exact.values()) == pytest.approx(1)
     assert p_value(statistic, len(exact) - 1) > 1e-3
 
@@ -324,25 +324,25 @@ def test_every_row_of_the_table_finishes(name):
         with pytest.raises(InputError, match="soft_mask: this model takes no mixtures"):
             decode(bigrams(), [[0]], row)
         return
-    found = decode(bigrams(), [[0], [1, 2]], row, span=128, samples=2)
-    assert found.token_ids.shape == (2, 2, 128) and found.token_ids.dtype == torch.int64
-    assert found.token_ids.max() < 3
-    assert found.revealed_at.min() >= 0 and found.revealed_at.max() < 16
-    assert (found.logprob_at_reveal <= 0).all()
-    assert (found.forward_passes <= 16).all()
+    result = decode(bigrams(), [[0], [1, 2]], row, span=128, samples=2)
+    assert result.token_ids.shape == (2, 2, 128) and result.token_ids.dtype == torch.int64
+    assert result.token_ids.max() < 3
+    assert result.revealed_at.min() >= 0 and result.revealed_at.max() < 16
+    assert (result.logprob_at_reveal <= 0).all()
+    assert (result.forward_passes <= 16).all()
 
 
 def test_reported_logprob_is_the_models(llada):
     """Replay: hide what came at the same step or later, and score again."""
     row = {"order": "entropy", "temperature": 1.0, "top_p": 0.9, "steps": 4}
-    found = decode(llada, PROMPTS[:1], row, span=8, seed=3)
-    tokens, steps = found.token_ids[0, 0], found.revealed_at[0, 0]
+    result = decode(llada, PROMPTS[:1], row, span=8, seed=3)
+    tokens, steps = result.token_ids[0, 0], result.revealed_at[0, 0]
     for step in range(4):
         ids = torch.tensor([*PROMPTS[0], *torch.where(steps < step, tokens, llada.mask_id)])[None]
         places = (steps == step).nonzero()[:, 0]
         queries = torch.stack([torch.zeros_like(places), places + len(PROMPTS[0])], -1)
         log_p = llada.log_probs(ids, None, queries).gather(-1, tokens[places, None])[:, 0]
-        assert torch.allclose(found.logprob_at_reveal[0, 0, places], log_p, atol=1e-5)
+        assert torch.allclose(result.logprob_at_reveal[0, 0, places], log_p, atol=1e-5)
 
 
 # -- what is computed, and for whom
@@ -362,8 +362,8 @@ def test_finished_rows_leave_the_batch():
     """After prompt 0 all is certain, after prompt 1 nothing is: one step against eight."""
     sure, unsure = torch.tensor([9.0, 0, 0, NEVER, NEVER]), torch.tensor([0.1, 0, 0, NEVER, NEVER])
     spy = Spy(MockDenoiser(list("abc"), lambda ids, queries: torch.stack([sure, unsure])[ids[queries[:, 0], 0]]))
-    found = decode(spy, [[0], [1]], {"order": "confidence_threshold"}, span=8)
-    assert found.forward_passes.tolist() == [[1], [8]]
+    result = decode(spy, [[0], [1]], {"order": "confidence_threshold"}, span=8)
+    assert result.forward_passes.tolist() == [[1], [8]]
     assert [len(ids) for ids, _, _ in spy.calls] == [2, *[1] * 7]
 
 
@@ -379,33 +379,33 @@ def test_out_of_memory_halves_the_batch(caplog):
     row = {"order": "low_confidence", "temperature": 1.0}
     expected = decode(model, [[0]] * 5, row, span=4)
     model.predict = predict
-    found = decode(model, [[0]] * 5, row, span=4)
-    assert torch.equal(found.token_ids, expected.token_ids)
-    assert "half as many" in caplog.text
+    result = decode(model, [[0]] * 5, row, span=4)
+    assert torch.equal(result.token_ids, expected.token_ids)
+    assert "out of memory with 5 sequences, going on with 2 at a time" in caplog.text
 
 
 def test_masks_in_the_prompt_compete():
     """LLaDA's rule: the block's number of masks sets the steps' sizes, masks before it are candidates too."""
     model = fixed([*TABLE, [0.3, 0.3, 0.2, 0.2], [0.3, 0.3, 0.2, 0.2]])
-    found = decode(model, [[0, 5, 5]], {"order": "low_confidence", "steps": 2}, span=2)
+    result = decode(model, [[0, 5, 5]], {"order": "low_confidence", "steps": 2}, span=2)
     # columns 1 and 2 hold rows 0 and 1 of the table, the answer rows 2 and 3: 0.96 first, then 0.50, and nothing more
-    assert found.revealed_at.tolist() == [[[-1, 0]]]
-    assert found.token_ids.tolist() == [[[5, 0]]]
-    assert found.logprob_at_reveal[0, 0, 0].isnan()
+    assert result.revealed_at.tolist() == [[[-1, 0]]]
+    assert result.token_ids.tolist() == [[[5, 0]]]
+    assert result.logprob_at_reveal[0, 0, 0].isnan()
 
 
 def test_a_drawn_mask_stays_a_mask_unless_forbidden():
     model = MockDenoiser(["a"], lambda ids, queries: torch.tensor([0.0, NEVER, 1.0]).expand(len(queries), 3))
     assert decode(model, [[]], {"order": "random"}, span=2).revealed_at.tolist() == [[[-1, -1]]]
-    found = decode(model, [[]], {"order": "random", "forbid": ["mask", "eos"]}, span=2)
-    assert found.token_ids.tolist() == [[[0, 0]]]
-    assert torch.allclose(found.logprob_at_reveal, torch.zeros(1, 1, 2))
+    result = decode(model, [[]], {"order": "random", "forbid": ["mask", "eos"]}, span=2)
+    assert result.token_ids.tolist() == [[[0, 0]]]
+    assert torch.allclose(result.logprob_at_reveal, torch.zeros(1, 1, 2))
 
 
 def test_empty_prompts(llada):
-    found = decode(llada, [[], [0, 5, 2]], {"order": "low_confidence"}, span=4)
+    result = decode(llada, [[], [0, 5, 2]], {"order": "low_confidence"}, span=4)
     alone = decode(llada, [[]], {"order": "low_confidence"}, span=4)
-    assert torch.equal(found.token_ids[:1], alone.token_ids)
+    assert torch.equal(result.token_ids[:1], alone.token_ids)
     assert decode(llada, [], {"order": "low_confidence"}, span=4).token_ids.shape == (0, 1, 4)
 
 
@@ -418,8 +418,8 @@ def test_remdm_keeps_the_share_of_masks(remask):
     samples, steps, span = 100, 8, 128  # so many that every answer reveals something at every step
     row = {"order": "remdm", "steps": steps, "temperature": 1.0, "remask": remask, "eta": 0.3}
     spy = Spy(bigrams())
-    found = decode(spy, [[]], row, span=span, samples=samples, batch_tokens=10**6)
-    assert found.revealed_at.min() >= 0
+    result = decode(spy, [[]], row, span=span, samples=samples, batch_tokens=10**6)
+    assert result.revealed_at.min() >= 0
     assert len(spy.calls) == steps
     masks = [(ids == spy.mask_id) for ids, _, _ in spy.calls]
     for step in range(1, steps):
@@ -437,10 +437,10 @@ def test_guidance():
     """One position: logits u + (s + 1)(c − u), c with the prompt, u with masks in its place."""
     c, u = torch.tensor([1.0, 0.2, 0.0, NEVER, NEVER]), torch.tensor([0.0, 0.5, 0.0, NEVER, NEVER])
     model = MockDenoiser(list("abc"), lambda ids, queries: torch.stack([c, u])[(ids[queries[:, 0], 0] == 4).long()])
-    found = decode(model, [[1]], {"order": "low_confidence", "cfg_scale": 1.5}, span=1)
+    result = decode(model, [[1]], {"order": "low_confidence", "cfg_scale": 1.5}, span=1)
     guided = (u.log_softmax(-1) + 2.5 * (c.log_softmax(-1) - u.log_softmax(-1))).log_softmax(-1)
-    assert found.token_ids.item() == 0
-    assert found.logprob_at_reveal.item() == pytest.approx(guided[0].item(), abs=1e-5)
+    assert result.token_ids.item() == 0
+    assert result.logprob_at_reveal.item() == pytest.approx(guided[0].item(), abs=1e-5)
 
 
 def test_mixture_of_one_token_is_that_token(llada):
@@ -479,9 +479,9 @@ def test_causal_models_go_left_to_right():
 
     model = MockDenoiser(list("abc"), predict)
     model.corruption, model.mask_id = "causal", None
-    found = decode(model, [[0], [1]], {"order": "left_to_right"}, span=4)
-    assert found.token_ids[:, 0].tolist() == [[1, 2, 0, 1], [2, 0, 1, 2]]
-    assert found.revealed_at[0, 0].tolist() == [0, 1, 2, 3]
+    result = decode(model, [[0], [1]], {"order": "left_to_right"}, span=4)
+    assert result.token_ids[:, 0].tolist() == [[1, 2, 0, 1], [2, 0, 1, 2]]
+    assert result.revealed_at[0, 0].tolist() == [0, 1, 2, 3]
     for row, key in (({"order": "entropy"}, "order"), ({"order": "left_to_right", "steps": 2}, "steps")):
         with pytest.raises(InputError, match=rf"decoders: fast\.{key}: .*causal model"):
             decode(model, [[0]], row, span=4, name="fast")

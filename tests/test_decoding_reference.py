@@ -1,4 +1,4 @@
-"""The published samplers' tokens, step by step, from reference files that their own code made."""
+"""The published samplers' tokens, step by step, from reference files that their own code wrote."""
 
 import json
 from pathlib import Path
@@ -52,13 +52,13 @@ def load_llada(folder):
 
 
 def llada_policy(kwargs):
-    kept = ("block_length", "steps", "temperature", "cfg_scale")
-    return {"order": kwargs["remasking"], **{key: kwargs[key] for key in kept if key in kwargs}}
+    names = ("block_length", "steps", "temperature", "cfg_scale")
+    return {"order": kwargs["remasking"], **{key: kwargs[key] for key in names if key in kwargs}}
 
 
 def dream_policy(kwargs):
-    kept = ("steps", "temperature", "top_k", "top_p", "eps")
-    policy = {"order": kwargs["alg"], **{key: kwargs[key] for key in kept}}
+    names = ("steps", "temperature", "top_k", "top_p", "eps")
+    policy = {"order": kwargs["alg"], **{key: kwargs[key] for key in names}}
     return policy if kwargs["alg"] == "origin" else {**policy, "alg_temp": kwargs["alg_temp"]}
 
 
@@ -78,12 +78,15 @@ CASES = [
 @pytest.fixture(scope="module")
 def loaded():
     """Every checkpoint and its tensors, loaded once."""
-    made = {}
+    loaded_by_folder = {}
 
     def get(folder):
-        if folder not in made:
-            made[folder] = FAMILIES[folder.name][0](folder / "checkpoint"), load_file(folder / "cases.safetensors")
-        return made[folder]
+        if folder not in loaded_by_folder:
+            loaded_by_folder[folder] = (
+                FAMILIES[folder.name][0](folder / "checkpoint"),
+                load_file(folder / "cases.safetensors"),
+            )
+        return loaded_by_folder[folder]
 
     return get
 
@@ -109,20 +112,20 @@ def test_tokens_and_trajectory(loaded, folder, case):
     name = f"gen/{case['name']}"
     prompt = tensors[f"{name}/prompt"].long()
     real = tensors.get(f"{name}/attention_mask", torch.ones_like(prompt)).bool()
-    prompts = [row[kept].tolist() for row, kept in zip(prompt, real, strict=True)]
+    prompts = [row[is_real].tolist() for row, is_real in zip(prompt, real, strict=True)]
     policy = FAMILIES[folder.name][1](case["kwargs"])
-    found = decode(recorder, prompts, policy, span=SPAN, seed=case["seed"], noise="reference")
-    assert torch.equal(found.token_ids[:, 0], tensors[f"{name}/output"][:, -SPAN:].long())
-    assert (found.forward_passes == case["forwards"]).all()
+    result = decode(recorder, prompts, policy, span=SPAN, seed=case["seed"], noise="reference")
+    assert torch.equal(result.token_ids[:, 0], tensors[f"{name}/output"][:, -SPAN:].long())
+    assert (result.forward_passes == case["forwards"]).all()
     trajectory = tensors[f"{name}/trajectory"].long()
     seen = torch.stack([ids[: len(prompts)] for ids in recorder.seen])
     everywhere = torch.cat([real, torch.ones(len(prompts), SPAN, dtype=torch.bool)], -1)
     assert torch.equal(seen[:, everywhere], trajectory[:, everywhere])
-    assert int((found.token_ids == denoiser.mask_id).sum()) == int((found.revealed_at < 0).sum())
+    assert int((result.token_ids == denoiser.mask_id).sum()) == int((result.revealed_at < 0).sum())
     revealed = (trajectory[..., -SPAN:] != denoiser.mask_id).long()  # (N, B, span)
     steps = torch.where(revealed.any(0), revealed.argmax(0) - 1, len(trajectory) - 1)
     steps[tensors[f"{name}/output"][:, -SPAN:] == denoiser.mask_id] = -1
-    assert torch.equal(found.revealed_at[:, 0], steps)
+    assert torch.equal(result.revealed_at[:, 0], steps)
 
 
 @pytest.mark.parametrize(("folder", "case"), [case for case in CASES if not case.values[1]["uses_rng"]])
@@ -132,6 +135,6 @@ def test_keyed_noise_changes_nothing_where_nothing_is_drawn(loaded, folder, case
     name = f"gen/{case['name']}"
     prompt = tensors[f"{name}/prompt"].long()
     real = tensors.get(f"{name}/attention_mask", torch.ones_like(prompt)).bool()
-    prompts = [row[kept].tolist() for row, kept in zip(prompt, real, strict=True)]
-    found = decode(denoiser, prompts, FAMILIES[folder.name][1](case["kwargs"]), span=SPAN, batch_tokens=1)
-    assert torch.equal(found.token_ids[:, 0], tensors[f"{name}/output"][:, -SPAN:].long())
+    prompts = [row[is_real].tolist() for row, is_real in zip(prompt, real, strict=True)]
+    result = decode(denoiser, prompts, FAMILIES[folder.name][1](case["kwargs"]), span=SPAN, batch_tokens=1)
+    assert torch.equal(result.token_ids[:, 0], tensors[f"{name}/output"][:, -SPAN:].long())

@@ -48,9 +48,9 @@ def test_disjoint_distributions_are_ln_2_apart():
 
 
 def test_renormalising_keeps_proportions():
-    kept = renormalise_without(log(0.5, 0.3, 0.2), torch.tensor([True, False, False])).exp()
-    assert kept.tolist() == pytest.approx([0, 0.6, 0.4])
-    assert entropy(kept.log()).item() == pytest.approx(-0.6 * math.log(0.6) - 0.4 * math.log(0.4))
+    remaining = renormalise_without(log(0.5, 0.3, 0.2), torch.tensor([True, False, False])).exp()
+    assert remaining.tolist() == pytest.approx([0, 0.6, 0.4])
+    assert entropy(remaining.log()).item() == pytest.approx(-0.6 * math.log(0.6) - 0.4 * math.log(0.4))
 
 
 @given(distributions, distributions)
@@ -65,6 +65,6 @@ def test_divergences(p, q):
 def test_prompt_information_is_the_mean_kl_from_the_mean(rows):
     log_p = torch.stack(rows)
     expected = kl(log_p, log_p.exp().mean(0).log()).mean().item()
-    found = prompt_information(log_p.exp().sum(0), entropy(log_p).sum(0), len(rows)).item()
-    assert found == pytest.approx(expected, abs=1e-10)
-    assert found <= math.log(len(rows)) + 1e-10
+    result = prompt_information(log_p.exp().sum(0), entropy(log_p).sum(0), len(rows)).item()
+    assert result == pytest.approx(expected, abs=1e-10)
+    assert result <= math.log(len(rows)) + 1e-10

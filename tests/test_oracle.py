@@ -24,11 +24,11 @@ def everywhere(ids):
 
 def by_hand(context, position):
     """Probability of each token at a position, from the table row by row."""
-    found = np.zeros(GRAMMAR.vocab_size)
+    result = np.zeros(GRAMMAR.vocab_size)
     for row, p in zip(GRAMMAR.token_ids.tolist(), GRAMMAR.probabilities, strict=True):
         if all(seen in (GRAMMAR.mask_id, id_) for seen, id_ in zip(context, row, strict=True)):
-            found[row[position]] += p
-    return found / found.sum()
+            result[row[position]] += p
+    return result / result.sum()
 
 
 @settings(max_examples=20, deadline=None)
@@ -98,7 +98,7 @@ def test_longer_and_shorter_sequences():
     assert shorter.tolist() == [[1, 0, 0, 0]]
     assert oracle.unmatched == 0
     oracle.log_probs(torch.tensor([[mask, mask, 0]]), None, torch.tensor([[0, 0]]))
-    assert oracle.unmatched == 1  # a word behind the longest sentence
+    assert oracle.unmatched == 1  # a word after the end of the longest sentence
 
 
 def test_what_the_world_sees():

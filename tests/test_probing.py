@@ -1,6 +1,10 @@
-"""Probing: closed forms with made-up predictions, then a real network whatever the batch and shard size."""
+"""Probing: closed forms with mock predictions, then a real network in batches and shards of any size."""
 
+import json
+import logging
 import math
+import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,14 +12,18 @@ import pytest
 import torch
 
 import tiny
-from discreteness.core.batching import batches
 from discreteness.core.errors import InputError
-from discreteness.datasets.selection import select_prompts
+from discreteness.core.io import read_table, write_json, write_table
+from discreteness.core.scoring import batches
+from discreteness.datasets.prompts import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.mock import MockDenoiser
 from discreteness.probing.collapse import aggregate, collapse_point, top3
-from discreteness.probing.probe import POSITION_COLUMNS, Sums, prepare, probe
+from discreteness.probing.probe import POSITION_COLUMNS, prepare, probe
+from discreteness.probing.records import joined_provenance, joined_speed, speed
+from discreteness.probing.sums import Sums, read_sums, write_sums
 from discreteness.summary import summarise
+from discreteness.workflow.configuration import ROOT
 
 WORDS = [f"w{i}" for i in range(8)]
 SPAN = 4
@@ -100,9 +108,9 @@ def test_reference_tokens_are_padded():
 
 def test_batches_respect_the_budget_and_lose_nothing():
     lengths = [3, 50, 8, 9, 10, 10, 49, 3]
-    found = list(batches(lengths, 40))
-    assert sorted(index for batch in found for index in batch) == list(range(8))
-    for batch in found:
+    result = list(batches(lengths, 40))
+    assert sorted(index for batch in result for index in batch) == list(range(8))
+    for batch in result:
         longest = max(lengths[index] for index in batch)
         assert len(batch) == 1 or len(batch) * longest <= 40
         assert min(lengths[index] for index in batch) >= 0.8 * longest
@@ -138,15 +146,15 @@ def test_equal_whatever_the_batch_size(network, questions):
 def test_equal_whatever_the_shard_size(network, questions):
     whole = prepare(network, questions, questions, 16, 3, 0)
     positions, tokens, sums = probe(network, whole, 16, 3, 400)
-    parts = []
+    shards = []
     for start in range(0, 24, 7):
-        mine = questions.iloc[start : start + 7].reset_index(drop=True)
-        parts.append(probe(network, prepare(network, questions, mine, 16, 3, 0), 16, 3, 400))
-    joined = pd.concat([part[0] for part in parts], ignore_index=True)
+        chosen = questions.iloc[start : start + 7].reset_index(drop=True)
+        shards.append(probe(network, prepare(network, questions, chosen, 16, 3, 0), 16, 3, 400))
+    joined = pd.concat([shard[0] for shard in shards], ignore_index=True)
     numbers = positions.select_dtypes("number").columns
     assert np.allclose(positions[numbers], joined[numbers], atol=1e-5, equal_nan=True)
     assert list(joined["prompt_id"]) == list(positions["prompt_id"])
-    total = sum((part[2] for part in parts[1:]), parts[0][2])
+    total = sum((shard[2] for shard in shards[1:]), shards[0][2])
     assert np.allclose(total.information(), sums.information(), atol=1e-5)
 
 
@@ -240,3 +248,113 @@ def test_sums_add_up():
     both = (a + b).information()
     assert both[both["left_out"] == -1]["prompts"].tolist() == [2, 2]
     assert set(both["left_out"]) == {-1, 1, 4}
+
+
+def test_sums_survive_a_file(tmp_path):
+    sums = Sums.empty(2, 3)
+    sums.add(7, torch.eye(3)[:2] / 3, np.array([0.1, 0.2]))
+    write_sums(sums, tmp_path / "sums.npz")
+    again = read_sums(tmp_path / "sums.npz")
+    assert torch.equal(again.probability, sums.probability)
+    assert np.array_equal(again.entropy, sums.entropy) and np.array_equal(again.prompts, sums.prompts)
+
+
+class Files(SimpleNamespace):
+    """A rule's files by name, as a script sees them."""
+
+    def get(self, name):
+        return getattr(self, name, None)
+
+
+def run_script(name, wildcards, input, output, **settings):
+    """Run a script of the workflow as snakemake does."""
+    snakemake = SimpleNamespace(
+        input=Files(**input),
+        output=Files(**{key: str(path) for key, path in output.items()}),
+        params=SimpleNamespace(settings=settings),
+        wildcards=SimpleNamespace(**wildcards),
+        config={"device": "cpu"},
+        log=[str(output["speed"].with_suffix(".log"))],
+    )
+    handlers, threads = list(logging.root.handlers), torch.get_num_threads()
+    try:
+        runpy.run_path(str(ROOT / "workflow_scripts" / name), init_globals={"snakemake": snakemake})
+    finally:  # what `job` and `use_threads` change in a process of their own
+        logging.root.handlers[:], logging.raiseExceptions = handlers, True
+        logging.captureWarnings(False)
+        torch.set_num_threads(threads)
+
+
+PROBE = {
+    "row": {"family": "llada"},
+    "probe": {"span": 16, "top_k": 3, "prompts": 24, "example": 1, "batch_tokens": 10**6},
+    "long_prompts": "skip",
+    "seed": 0,
+    "threads": 1,
+}
+
+
+def script_input(folder, prompts):
+    """A tiny model and a table of prompts, as files."""
+    model = tiny.write(folder / "tiny")
+    write_json({"source": "here"}, model / "provenance.json")
+    write_table(prompts, folder / "prompts.parquet")
+    return {"prompts": str(folder / "prompts.parquet"), "model": str(model / "provenance.json")}
+
+
+def script_output(folder, **more):
+    names = {"positions": "parquet", "tokens": "parquet", "provenance": "json", "speed": "json", **more}
+    return {name: folder / f"{name}.{ending}" for name, ending in names.items()}
+
+
+def test_joined_shards_are_what_one_job_writes(tmp_path, questions):
+    """From files to files: prompts of different lengths, one of them skipped, one shard without any."""
+    input = script_input(tmp_path, questions.assign(prompt=["cat " * 60, *questions["prompt"][1:]]))
+    wildcards = {"model": "tiny", "dataset": "test"}
+    whole, joined = (script_output(tmp_path / name, information="parquet") for name in ("whole", "joined"))
+    run_script("probe.py", wildcards, input, whole, shard=None, **PROBE)
+    shards = [script_output(tmp_path / str(number), sums="npz") for number in range(3)]
+    for number, output in enumerate(shards):
+        shard = {"number": number, "size": 15}
+        run_script("probe.py", {**wildcards, "shard": str(number)}, input, output, shard=shard, **PROBE)
+    kinds = {"parts": "positions", "token_parts": "tokens"}
+    kinds.update({f"{kind}_parts": kind for kind in ("sums", "provenance", "speed")})
+    parts = {name: [str(output[kind]) for output in shards] for name, kind in kinds.items()}
+    run_script("probe.py", wildcards, {**input, **parts}, joined, shard=None, **PROBE)
+    for name in ("positions", "tokens", "information"):
+        pd.testing.assert_frame_equal(read_table(whole[name]), read_table(joined[name]), atol=1e-5)
+    provenance = json.loads(joined["provenance"].read_text())
+    assert provenance == json.loads(whole["provenance"].read_text()) and provenance["skipped"] == ["test-00000"]
+    speeds = [json.loads(output["speed"].read_text()) for output in (whole, joined)]
+    assert [(record["prompts"], record["device"]) for record in speeds] == [(23, "cpu")] * 2
+    assert speeds[0]["tokens"] == speeds[1]["tokens"] > 23 * 16
+
+
+def test_no_prompt_fits(tmp_path, questions):
+    input = script_input(tmp_path, questions.assign(prompt="cat " * 60))
+    output = script_output(tmp_path / "out", information="parquet")
+    with pytest.raises(SystemExit):
+        run_script("probe.py", {"model": "tiny", "dataset": "test"}, input, output, shard=None, **PROBE)
+    assert "error: test: no prompt fits the context of tiny" in (tmp_path / "out" / "speed.log").read_text()
+
+
+def test_speeds_are_joined():
+    one = speed(device="cpu", load_seconds=1.0, probe_seconds=2.0, prompts=3, tokens=30, peak_memory_gb=0.5)
+    two = speed(device="cuda", load_seconds=0.5, probe_seconds=1.0, prompts=1, tokens=30, peak_memory_gb=0.7)
+    assert one["tokens_per_second"] == 15
+    assert joined_speed([one, two]) == {
+        "device": "cpu",
+        "load_seconds": 1.5,
+        "probe_seconds": 3.0,
+        "prompts": 4,
+        "tokens": 60,
+        "tokens_per_second": 20.0,
+        "peak_memory_gb": 0.7,
+    }
+    empty = speed(device="cpu", load_seconds=1.0, probe_seconds=0.0, prompts=0, tokens=0, peak_memory_gb=0.5)
+    assert joined_speed([empty, empty])["tokens_per_second"] == 0
+
+
+def test_skipped_prompts_are_joined():
+    records = [{"seed": 1, "skipped": ["c", "a"]}, {"seed": 1, "skipped": ["b"]}]
+    assert joined_provenance(records) == {"seed": 1, "skipped": ["a", "b", "c"]}

@@ -44,7 +44,7 @@ def test_from_the_hub_to_the_figures(published):
     assert len(pd.read_parquet(results / "probe/dream/lima.positions.parquet")) == 6 * 8
     provenance = json.loads((results / "probe/dream/lima.provenance.json").read_text())
     assert provenance["model"]["downloaded"] == {"repo": "org/dream", "revision": model.main}
-    speed = json.loads((results / "benchmarks/probe/dream/lima.0.speed.json").read_text())
+    speed = json.loads((results / "benchmarks/probe/dream/lima.speed.json").read_text())
     assert speed["prompts"] == 6 and speed["tokens_per_second"] > 0 and speed["peak_memory_gb"] > 0
     assert not hub.asked(r".*\.py") and hub.asked(r"GET .*model-00002-of-00002.safetensors")
 

@@ -5,7 +5,7 @@ import pytest
 
 from discreteness.core.errors import InputError
 from discreteness.core.io import join_tables, read_table, table_writer, write_table
-from discreteness.datasets.selection import answers_of_shard, take_shard
+from discreteness.datasets.prompts import answers_of_shard, take_shard
 from discreteness.workflow.rows import Configuration, ModelRow
 from discreteness.workflow.shards import PROMPT, passes, prompts_per_job, size_gb, tokens_per_second
 from discreteness.workflow.yaml_files import read_yaml

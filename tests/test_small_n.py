@@ -39,7 +39,8 @@ from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
 from discreteness.figures.smooth_corruption import draw_smooth_corruption
 from discreteness.languages import get_language
 from discreteness.probing.collapse import aggregate, collapse_point
-from discreteness.probing.probe import Sums, prepare, probe
+from discreteness.probing.probe import prepare, probe
+from discreteness.probing.sums import Sums
 from discreteness.trap.exact import check_model, sampled_price
 from discreteness.trap.exact import price_table as language_price_table
 from discreteness.trap.sentences import sentence_table

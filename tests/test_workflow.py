@@ -20,8 +20,8 @@ EXPECTED = [
     "tables/frequency_collapse_questions.csv",
     "figures/top3_two_questions.pdf",
     "figures/frequency_collapse_questions.png",
-    "benchmarks/probe/one/questions.0.jsonl",
-    "logs/probe/one/questions.0.log",
+    "benchmarks/probe/one/questions.jsonl",
+    "logs/probe/one/questions.log",
     "downloads/models/two/downloaded.json",
 ]
 
@@ -69,7 +69,7 @@ def test_a_job_that_cannot_run_says_why_and_spoils_nothing(finished, tmp_path):
     result = other.snakemake("--cores", "1", "--config", "probe={span: 60}", check=False)
     assert result.returncode != 0
     assert "error: prompt questions-00000: 7 tokens and a span of 60 exceed the model's context of 64" in result.stderr
-    assert "Traceback" not in (other.folder / "results/logs/probe/one/questions.0.log").read_text()
+    assert "Traceback" not in (other.folder / "results/logs/probe/one/questions.log").read_text()
     assert other.hashes() == finished.hashes()
 
 

@@ -7,12 +7,11 @@ from discreteness.probing.collapse import aggregate
 from discreteness.workflow.jobs import job, parameters
 
 with job(snakemake.log[0]):  # noqa: F821
-    frames = []
-    params = parameters(snakemake)  # noqa: F821
-    probes = zip(params.models, snakemake.input.positions, snakemake.input.information, strict=True)  # noqa: F821
-    for model, positions, information in probes:
-        frame = aggregate(read_table(positions), read_table(information), params.seed)
-        frame.insert(0, "model", model)
-        frame.insert(1, "dataset", snakemake.wildcards.dataset)  # noqa: F821
-        frames.append(frame)
-    write_csv(pd.concat(frames, ignore_index=True), snakemake.output[0])  # noqa: F821
+    tables = []
+    params, input = parameters(snakemake), snakemake.input  # noqa: F821
+    for model, positions, information in zip(params.models, input.positions, input.information, strict=True):
+        table = aggregate(read_table(positions), read_table(information), seed=params.seed)
+        table.insert(0, "model", model)
+        table.insert(1, "dataset", snakemake.wildcards.dataset)  # noqa: F821
+        tables.append(table)
+    write_csv(pd.concat(tables, ignore_index=True), snakemake.output[0])  # noqa: F821

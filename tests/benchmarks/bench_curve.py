@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from bench_probe import HeadEverywhere
 
-from discreteness.curves.estimate import LEVELS, collect, curve_states, prepare, score
+from discreteness.curves.estimate import LEVELS, collect, mask_for_curve, prepare, score
 from discreteness.datasets import load_dataset
-from discreteness.datasets.selection import select_prompts
+from discreteness.datasets.prompts import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.workflow.configuration import ROOT
 from discreteness.workflow.yaml_files import read_yaml
@@ -41,11 +41,11 @@ def main() -> None:
     usual.__class__ = HeadEverywhere
     rows = load_dataset(arguments.dataset, read_yaml(ROOT / "config" / "datasets.yaml")[arguments.dataset])
     references = prepare(native, rows, select_prompts(rows, arguments.prompts, 0, 0), SPAN, arguments.mode)
-    states = curve_states(references, 0, levels=arguments.levels)
-    some = states[:: arguments.every]
+    masked_answers = mask_for_curve(references, 0, levels=arguments.levels)
+    some = masked_answers[:: arguments.every]
     ways = {
-        "batched, head at the masks (this workflow)": (native, arguments.batch_tokens, states),
-        "batched, head everywhere": (usual, arguments.batch_tokens, states),
+        "batched, head at the masks (this workflow)": (native, arguments.batch_tokens, masked_answers),
+        "batched, head everywhere": (usual, arguments.batch_tokens, masked_answers),
         "one state at a time, head at the masks": (native, 1, some),
         "one state at a time, head everywhere": (usual, 1, some),
     }
@@ -53,14 +53,14 @@ def main() -> None:
     for name, (denoiser, tokens, chosen) in ways.items():
         start = time.perf_counter()
         table = collect(score(denoiser, references, chosen, tokens), references)
-        seconds[name] = (time.perf_counter() - start) * len(states) / len(chosen)
+        seconds[name] = (time.perf_counter() - start) * len(masked_answers) / len(chosen)
         table = table.set_index(["prompt_id", "replicate", "visible", "position"])["answer_logprob"]
         reference = table if reference is None else reference
         assert np.allclose(table, reference[table.index], atol=2e-4)
     slowest = max(seconds.values())
     print(
         f"{arguments.model} on {arguments.dataset}: {len(references.prompts)} answers ({arguments.mode}), "
-        f"{len(states)} states, {len(reference)} records, {arguments.threads} threads\n"
+        f"{len(masked_answers)} states, {len(reference)} records, {arguments.threads} threads\n"
     )
     print("| way | whole curve, s | ratio |\n|---|---|---|")
     for name, taken in sorted(seconds.items(), key=lambda item: -item[1]):

@@ -150,9 +150,9 @@ def main() -> None:
             }
             if device.type == "cuda":
                 timed(runs, 1, device)  # warm up
-            took, made = timed(runs, arguments.repeats, device)
+            took, outputs = timed(runs, arguments.repeats, device)
             if device.type == "cpu":  # elsewhere the published way draws on the device
-                assert torch.equal(made["reference"].token_ids[:, 0], made["published"]), "different tokens"
+                assert torch.equal(outputs["reference"].token_ids[:, 0], outputs["published"]), "different tokens"
             print(
                 f"| {block_length} | {temperature:g} | {took['published']:.2f} | {took['this']:.2f} | "
                 f"{took['reference']:.2f} | {took['alone']:.2f} | {took['published'] / took['this']:.2f} | "

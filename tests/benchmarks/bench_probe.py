@@ -10,9 +10,9 @@ import time
 import numpy as np
 import torch
 
-from discreteness.core.batching import batches
+from discreteness.core.scoring import run_batches
 from discreteness.datasets import load_dataset
-from discreteness.datasets.selection import select_prompts
+from discreteness.datasets.prompts import select_prompts
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.transformer import TransformerDenoiser
 from discreteness.probing.probe import predict, prepare, probe
@@ -47,9 +47,11 @@ def timed(run) -> tuple[float, tuple]:
 def forward_only(denoiser, task, batch_tokens):
     """Only the predictions, without describing them."""
     lengths = [len(prompt) + SPAN for prompt in task.prompts]
-    for batch in batches(lengths, batch_tokens):
+
+    def run(batch):
         predict(denoiser, task, batch, SPAN)
-    return ()
+
+    return list(run_batches(run, lengths, batch_tokens, name="prompts", unit="prompt"))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The table of what decoding in fewer steps does to a model's answers, each statistic beside the references'."""
+"""The table of how decoding in fewer steps changes a model's answers, each statistic beside the references'."""
 
 from collections.abc import Container, Mapping
 
@@ -12,7 +12,7 @@ from discreteness.core.statistics import bootstrap_mean
 TEXT = ("adjacent_duplicates", "seq_rep_4", "distinct_2", "unseen_bigrams")
 ESTIMATE = ("value", "low", "high")
 JUDGED = ("perplexity", "judge_entropy")
-# Perplexity of the reference answers from which a judge has nothing to do with the text
+# Perplexity of the reference answers above which a judge is no model of the text
 JUDGE_BOUND = 1000.0
 COLUMNS = [
     *("decoder", "temperature", "steps", "statistic", *ESTIMATE),
@@ -30,17 +30,20 @@ def incoherence(
 
     decoders: name -> its answers, rescored tokens and judged answers (None without a judge); `reference` is among them:
     its values are the columns reference… seen: word bigrams of the training text where it is known.
-    adaptive: decoders with a number of steps of their own; `steps` is then the mean number of forward passes, rounded.
+    adaptive: decoders with an adaptive number of steps; `steps` is then the mean number of forward passes, rounded.
     Text statistics are of words, averaged over a prompt's answers and then over prompts; difference is paired by
     prompt. low and high are 95 % bootstrap intervals over prompts, NaN where fewer than `statistics.FEWEST` prompts
     have a value, however many answers each has. Empty answers count in `empty` only, answers that still hold a mask in
     `unfinished`.
     """
     rows = []
-    found = {name: _by_variant(*tables, seen, seed) for name, tables in decoders.items()}
-    (_, reference), *_ = found["reference"]
-    reference.pop("regret")  # written by people, not by steps
-    for name, variants in found.items():
+    by_decoder = {
+        name: _by_variant(answers, rescored, judged, seen=seen, seed=seed)
+        for name, (answers, rescored, judged) in decoders.items()
+    }
+    (_, reference), *_ = by_decoder["reference"]
+    reference.pop("regret")  # references were not revealed in steps
+    for name, variants in by_decoder.items():
         if name == "reference":
             continue
         for (steps, temperature, passes), statistics in variants:
@@ -71,44 +74,50 @@ def _difference(one: pd.Series | None, other: pd.Series | None, seed: int) -> di
 
 def _by_variant(answers, rescored, judged, seen, seed) -> list[tuple[tuple, dict]]:
     """((steps, temperature, mean forward passes), statistic -> (estimate, values by prompt, answers))."""
-    found = []
-    for (steps, temperature), part in answers.groupby(["steps", "temperature"], dropna=False, sort=False):
-        same = _same(rescored, steps, temperature)
-        scores = None if judged is None else _same(judged, steps, temperature)
-        variant = (int(steps), float(temperature), float(part["forward_passes"].mean()))
-        found.append((variant, _statistics(part, same, scores, seen, seed)))
-    return found
+    variants = []
+    for (steps, temperature), group in answers.groupby(["steps", "temperature"], dropna=False, sort=False):
+        statistics = _statistics(
+            group,
+            rescored=_same(rescored, steps, temperature),
+            judged=None if judged is None else _same(judged, steps, temperature),
+            seen=seen,
+            seed=seed,
+        )
+        variant = (int(steps), float(temperature), float(group["forward_passes"].mean()))
+        variants.append((variant, statistics))
+    return variants
 
 
 def _same(table: pd.DataFrame, steps: int, temperature: float) -> pd.DataFrame:
+    """The rows of a number of steps and a temperature, which may be NaN."""
     alike = table["temperature"].isna() if np.isnan(temperature) else np.isclose(table["temperature"], temperature)
     return table[(table["steps"] == steps) & alike]
 
 
 def _statistics(answers, rescored, judged, seen, seed) -> dict[str, tuple]:
+    """Statistic -> (estimate, values by prompt or None, answers) of the answers of one variant."""
     empty = answers["text"].str.strip() == ""
     unfinished = pd.Series([min(steps) < 0 for steps in answers["revealed_at"]], index=answers.index)
     tokens = rescored.dropna(subset="regret_weight").rename(columns={"regret_weight": "weight"})
     alone = rescored.dropna(subset="leave_one_out_weight").rename(columns={"leave_one_out_weight": "weight"})
-    n, there = len(answers), int((~empty).sum())
-    found = {
-        "regret": (_estimate(mean_regret(tokens, seed)), None, there),
-        "disowned": (_estimate(disowned_share(alone, seed)), None, there),
-        "empty": (*_mean(answers, empty.astype(float), seed), n),
-        "unfinished": (*_mean(answers, unfinished.astype(float), seed), n),
+    with_text = answers[~empty]
+    statistics = {
+        "regret": (_estimate(mean_regret(tokens, seed)), None, len(with_text)),
+        "disowned": (_estimate(disowned_share(alone, seed)), None, len(with_text)),
+        "empty": (*_mean(answers, empty.astype(float), seed), len(answers)),
+        "unfinished": (*_mean(answers, unfinished.astype(float), seed), len(answers)),
     }
-    kept = answers[~empty]
     names = [name for name in TEXT if seen is not None or name != "unseen_bigrams"]
-    of_texts = [text_statistics(words(text), seen=seen) for text in kept["text"]]
-    texts = pd.DataFrame(of_texts, index=kept.index, columns=names, dtype=float)  # columns even of no text at all
+    of_texts = [text_statistics(words(text), seen=seen) for text in with_text["text"]]
+    texts = pd.DataFrame(of_texts, index=with_text.index, columns=names, dtype=float)  # has columns even without texts
     for name in names:
-        found[name] = (*_mean(kept, texts[name], seed), int(texts[name].notna().sum()))
+        statistics[name] = (*_mean(with_text, texts[name], seed), int(texts[name].notna().sum()))
     if judged is not None:
         pooled = perplexity(judged, judged["prompt_id"], seed)
         judgeable = judged[judged["judge_tokens"] > 0]
-        found["perplexity"] = (_estimate(pooled), None, len(judgeable))
-        found["judge_entropy"] = (*_mean(judgeable, judgeable["judge_entropy"], seed), len(judgeable))
-    return found
+        statistics["perplexity"] = (_estimate(pooled), None, len(judgeable))
+        statistics["judge_entropy"] = (*_mean(judgeable, judgeable["judge_entropy"], seed), len(judgeable))
+    return statistics
 
 
 def _estimate(pooled: Mapping[str, float]) -> tuple[float, float, float]:
@@ -122,10 +131,10 @@ def _mean(answers: pd.DataFrame, values: pd.Series, seed: int) -> tuple[tuple[fl
 
 
 def with_judge(table: pd.DataFrame, judge: str | None) -> pd.DataFrame:
-    """The table with who judged: `judge`, its row's name, and `judge_fits`, at the statistics that are the judge's.
+    """The table with the columns `judge` (name of its row) and `judge_fits`, empty at statistics without a judge.
 
     judge_fits: `yes` where the judge gives a model's reference answers a perplexity of at most JUDGE_BOUND, else `no`:
-    a judge of other text, or of another language, says nothing about the answers either. Elsewhere both are empty.
+    a judge trained on other text, or on another language, says nothing about the answers.
     """
     judged = table["statistic"].isin(JUDGED)
     perplexity = table[table["statistic"] == "perplexity"].groupby("model")["reference"].max()

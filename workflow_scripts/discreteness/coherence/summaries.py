@@ -1,7 +1,7 @@
 """From tokens and answers to the numbers of a table: means by step, differences from the references, examples.
 
-Intervals are bootstraps over prompts: NaN where fewer than `statistics.FEWEST` prompts have a value. Means have none
-where nothing counts.
+Intervals are bootstraps over prompts: NaN where fewer than `statistics.FEWEST` prompts have a value. A mean of no
+values is NaN.
 """
 
 from collections.abc import Container, Hashable, Mapping, Sequence
@@ -20,7 +20,7 @@ HIDDEN = " _"
 def regret_by_step(table: pd.DataFrame, seed: int, level: str = "step") -> pd.DataFrame:
     """Mean regret per token by step (or by `level` step_size), with a 95 % interval over prompts.
 
-    table: of `regret`; tokens count with their weights, NaN does not count. Columns: step, regret, low, high, tokens
+    table: of `regret`; means are weighted, NaN does not count. Columns: step, regret, low, high, tokens
     (scored), prompts.
     """
     table = table.dropna(subset="regret")
@@ -62,14 +62,14 @@ def perplexity(table: pd.DataFrame, prompt_ids: Sequence[str], seed: int) -> dic
     """Perplexity of all answers together, exp(Σ nll / Σ tokens): value, low, high, prompts; `entropy` beside it.
 
     table: of `generative_perplexity`, row by row for `prompt_ids`. entropy: mean unigram entropy within an answer,
-    nats. `empty`: answers without a token, which count in neither.
+    nats. `empty`: number of answers without a token, which count in neither.
     """
     table = table.assign(prompt_id=list(prompt_ids))
-    kept = table[table["judge_tokens"] > 0]
-    pooled = _pooled(kept, kept["judge_nll"] / kept["judge_tokens"], kept["judge_tokens"], seed)
+    judged = table[table["judge_tokens"] > 0]
+    pooled = _pooled(judged, judged["judge_nll"] / judged["judge_tokens"], judged["judge_tokens"], seed)
     for name in ("value", "low", "high"):
         pooled[name] = float(np.exp(pooled[name]))
-    return {**pooled, "entropy": float(kept["judge_entropy"].mean()), "empty": len(table) - len(kept)}
+    return {**pooled, "entropy": float(judged["judge_entropy"].mean()), "empty": len(table) - len(judged)}
 
 
 def _pooled(table: pd.DataFrame, values: pd.Series, weights: pd.Series, seed: int) -> dict[str, float]:
@@ -92,8 +92,8 @@ def against_reference(
     """Every text statistic of every answer, and of the reference answer to the same prompt.
 
     answers: prompt_id, sample, sequence (the answer up to its end: token ids, or words). references: the same units by
-    prompt_id, cut at `span`, the longest that an answer can be. Most of the statistics move with a text's length:
-    `same_length` cuts both texts to the shorter of the two.
+    prompt_id, cut at `span`, the length of the longest possible answer. Most of the statistics depend on a text's
+    length: `same_length` cuts both texts to the length of the shorter one.
     Returns prompt_id, sample, statistic, answer, reference, difference (NaN where either has no value).
     """
     rows = []
@@ -106,10 +106,11 @@ def against_reference(
         if same_length:
             shorter = min(len(sequence), len(reference))
             sequence, reference = sequence[:shorter], reference[:shorter]
-        found = text_statistics(sequence, excluded, seen)
-        expected = text_statistics(reference, excluded, seen)
+        of_answer = text_statistics(sequence, excluded, seen)
+        of_reference = text_statistics(reference, excluded, seen)
         rows += [
-            (prompt_id, sample, name, value, expected[name], value - expected[name]) for name, value in found.items()
+            (prompt_id, sample, name, value, of_reference[name], value - of_reference[name])
+            for name, value in of_answer.items()
         ]
     return pd.DataFrame(rows, columns=["prompt_id", "sample", "statistic", "answer", "reference", "difference"])
 
@@ -121,8 +122,8 @@ def summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     `prompts` says how many are left. Columns statistic, answer, reference, difference, low, high, prompts.
     """
     rows = []
-    for statistic, part in table.groupby("statistic", sort=False):
-        by_prompt = part.dropna(subset="difference").groupby("prompt_id")[["answer", "reference", "difference"]].mean()
+    for statistic, group in table.groupby("statistic", sort=False):
+        by_prompt = group.dropna(subset="difference").groupby("prompt_id")[["answer", "reference", "difference"]].mean()
         difference, low, high = bootstrap_mean(by_prompt["difference"].to_numpy(), seed)
         means = by_prompt["answer"].mean(), by_prompt["reference"].mean()
         rows.append((statistic, *means, float(difference), float(low), float(high), len(by_prompt)))
@@ -133,12 +134,12 @@ def summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 def worst_combinations(
     table: pd.DataFrame, decodings: pd.DataFrame, texts: Sequence[str], k: int, context: int = 8
 ) -> pd.DataFrame:
-    """The k tokens of largest regret among those revealed in company, at most one per prompt; ties by prompt, position.
+    """The k tokens of largest regret among those revealed together, at most one per prompt; ties by prompt, position.
 
     table: of `regret`, from `decodings`. texts: text of each token of the vocabulary (`token_classes.vocabulary`).
     Returns prompt_id, sample, position, step, step_size, regret, token, and `text`: the answer around the token, at
-    most `context` positions either side, as it stood after the step: the token in double brackets, the step's others
-    in single ones, what was still hidden as an underscore.
+    most `context` positions on either side, as it was after the step: the token in double brackets, the other tokens
+    of the step in single ones, a masked token as an underscore.
     """
     together = table[table["step_size"] > 1].dropna(subset="regret")
     order = together.sort_values(["regret", "prompt_id", "sample", "position"], ascending=[False, True, True, True])
@@ -147,13 +148,14 @@ def worst_combinations(
     rows = []
     for token in worst.itertuples(index=False):
         answer = answers.loc[(token.prompt_id, token.sample)]
-        shown = _around(answer["token_ids"], answer["revealed_at"], token.position, texts, context)
-        rows.append((texts[answer["token_ids"][token.position]], shown))
+        excerpt = _excerpt(answer["token_ids"], answer["revealed_at"], token.position, texts=texts, context=context)
+        rows.append((texts[answer["token_ids"][token.position]], excerpt))
     columns = ["prompt_id", "sample", "position", "step", "step_size", "regret"]
     return worst[columns].assign(token=[row[0] for row in rows], text=[row[1] for row in rows]).reset_index(drop=True)
 
 
-def _around(token_ids, revealed_at, position: int, texts: Sequence[str], context: int) -> str:
+def _excerpt(token_ids, revealed_at, position: int, texts: Sequence[str], context: int) -> str:
+    """The text around a position, as it was after the step that revealed it; see `worst_combinations`."""
     step = revealed_at[position]
     pieces = []
     for i in range(max(0, position - context), min(len(token_ids), position + context + 1)):

@@ -1,7 +1,7 @@
-"""Statistics of one text, as a sequence of anything: token ids (comparable under one tokenizer) or words.
+"""Statistics of one text, a sequence of token ids or words.
 
-Use token ids to compare decoders of one model, words to compare models with different tokenizers. A sequence with
-nothing to count (no adjacent pair, no n-gram) has no value: NaN, never 0.
+Use token ids to compare decoders of one model, words to compare models with different tokenizers. Where there is
+nothing to count (no adjacent pair, no n-gram) the value is NaN, never 0.
 """
 
 import math
@@ -13,14 +13,14 @@ WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
 def words(text: str) -> list[str]:
-    """Words and punctuation marks of a text, in lower case, so that a sentence's first word is no other word."""
+    """Words and punctuation marks of a text, in lower case, also the first word of a sentence."""
     return WORD.findall(text.lower())
 
 
 def adjacent_duplicates(sequence: Sequence[Hashable], excluded: Container[Hashable] = frozenset()) -> float:
     """Share of positions with x_i = x_{i−1}, among adjacent pairs of which neither is `excluded`.
 
-    Of token ids, exclude `blank_ids`: a run of spaces or end tokens is no stutter.
+    Of token ids, exclude `answers.invisible_ids`: repeated spaces or EOS tokens are no repetition of words.
     """
     pairs = [pair for pair in _ngrams(sequence, 2) if pair[0] not in excluded and pair[1] not in excluded]
     return _share(sum(left == right for left, right in pairs), len(pairs))
@@ -34,19 +34,19 @@ def seq_rep_n(sequence: Sequence[Hashable], n: int = 4) -> float:
 def distinct_n(sequences: Iterable[Sequence[Hashable]], n: int = 2) -> float:
     """Unique n-grams of a collection of texts / all its n-grams (distinct-n, Li et al. 2016).
 
-    Falls with the collection's size: compare collections of as many tokens.
+    Falls with the collection's size: compare collections of the same number of tokens.
     """
     grams = [gram for sequence in sequences for gram in _ngrams(sequence, n)]
     return _share(len(set(grams)), len(grams))
 
 
 def bigrams(sequences: Iterable[Sequence[Hashable]]) -> set[tuple]:
-    """Every bigram of a training text's sequences; none reaches from one sequence into the next."""
+    """Every bigram of a training text's sequences; none spans two sequences."""
     return {pair for sequence in sequences for pair in _ngrams(sequence, 2)}
 
 
 def unseen_bigrams(sequence: Sequence[Hashable], seen: Container[tuple]) -> float:
-    """Share of a text's bigrams never seen in a training text, `seen` being its bigrams (a set, or a Counter)."""
+    """Share of a text's bigrams that are not in a training text. seen: the training text's bigrams (set or Counter)."""
     pairs = _ngrams(sequence, 2)
     return _share(sum(pair not in seen for pair in pairs), len(pairs))
 
@@ -82,5 +82,5 @@ def _ngrams(sequence: Sequence[Hashable], n: int) -> list[tuple]:
     return [tuple(sequence[i : i + n]) for i in range(len(sequence) - n + 1)]
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+def _share(count: int, total: int) -> float:
+    return count / total if total else math.nan

@@ -26,9 +26,9 @@ def jensen_shannon(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
 
 
 def renormalise_without(log_p: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
-    """Remove the tokens marked in `excluded` (V,) bool and renormalise what is left, (…, V) -> (…, V)."""
-    kept = log_p.masked_fill(excluded, -torch.inf)
-    return kept - kept.logsumexp(-1, keepdim=True)
+    """Remove the tokens marked in `excluded` (V,) bool and renormalise the others, (…, V) -> (…, V)."""
+    remaining = log_p.masked_fill(excluded, -torch.inf)
+    return remaining - remaining.logsumexp(-1, keepdim=True)
 
 
 def prompt_information(sum_p: torch.Tensor, sum_entropy: torch.Tensor, prompts: int) -> torch.Tensor:

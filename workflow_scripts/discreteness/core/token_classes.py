@@ -1,4 +1,4 @@
-"""What kind of token a prediction is."""
+"""The class of a token: content or function word, punctuation, number, special token."""
 
 CLASSES = ("content", "function", "punctuation", "number", "special")
 
@@ -43,8 +43,8 @@ def token_class(text: str, special: bool) -> str:
 def vocabulary(denoiser) -> tuple[list[str], list[str]]:
     """Text and class of each of the V tokens of a denoiser's vocabulary.
 
-    The text is what the token adds behind another one, so that a leading space is kept and pieces of a multi-byte
-    character show as the replacement character; special tokens show by name.
+    The text is what the token adds after another one: with its leading space; a piece of a multi-byte character is the
+    replacement character. The text of a special token is its name.
     """
     special = set(denoiser.special_ids)
     tokenizer = denoiser.tokenizer
@@ -60,6 +60,6 @@ def vocabulary(denoiser) -> tuple[list[str], list[str]]:
 
 def _text(tokenizer, id_: int) -> str:
     text = tokenizer.decode([id_])
-    # SentencePiece-like decoders strip the space that begins a word; the piece itself still shows it.
+    # SentencePiece-like decoders strip the space before a word; the piece itself still has it
     piece = tokenizer.convert_ids_to_tokens(id_)
     return " " + text if piece and piece[0] in "▁Ġ" and not text.startswith(" ") else text

@@ -1,14 +1,13 @@
-"""What can be said about an answer's token without looking at the prompt: unigram distributions."""
+"""Unigram distributions: predictions of an answer's tokens that do not depend on the prompt."""
 
 import numpy as np
 
 
 def pad_answers(answers: list[list[int]], span: int, eos_id: int) -> np.ndarray:
-    """Answers as one (n, span) int64 array: cut at `span`, filled up with the end-of-sequence token."""
+    """Answers as one (n, span) int64 array: cut at `span`, filled up with EOS."""
     padded = np.full((len(answers), span), eos_id, dtype=np.int64)
     for row, answer in zip(padded, answers, strict=True):
-        kept = answer[:span]
-        row[: len(kept)] = kept
+        row[: len(answer)] = answer[:span]
     return padded
 
 
@@ -26,7 +25,7 @@ def positional_logprobs(padded: np.ndarray, vocab_size: int) -> np.ndarray:
 
     q_i(x) = (c_i(x) + a u(x)) / (n − 1 + a) with c_i the count of x at position i in the other answers and u the
     add-one smoothed unigram of all positions. The strength a is the power of two that makes the answers most
-    probable, so that the baseline that usable information is measured against is as good as it can be.
+    probable: usable information is measured against the best baseline of this form.
     Smallest n: 2; a single answer has no others, and its values are NaN.
     """
     n, span = padded.shape

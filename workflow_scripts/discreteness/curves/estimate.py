@@ -8,19 +8,17 @@ log-likelihood of the answer. Every replicate covers all strata, and the draws o
 evenly over each stratum.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 from discreteness.core import token_classes, unigram
-from discreteness.core.batching import batches
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
+from discreteness.core.scoring import State, masked_state, score_tokens
 from discreteness.datasets.prompts import fit_prompts
 from discreteness.denoisers.base import Denoiser
 
@@ -31,28 +29,28 @@ COLUMNS = [
     *("prompt_id", "padding", "replicate", "visible", "span", "weight"),
     *("position", "distance_to_visible", "answer_token_id", "token_class", "answer_logprob", "unigram_logprob"),
 ]
-MODES = ("answer", "padded")  # what is measured: an answer's own tokens, or these and the padding behind them
+MODES = ("answer", "padded")  # what is measured: an answer's own tokens, or these and the padding after them
 
 
 @dataclass
 class References:
-    """Encoded prompts with their answers, and what is known about a token without looking."""
+    """Encoded prompts with their reference answers, and the unigram distribution."""
 
     prompt_ids: list[str]
     prompts: list[list[int]]
     answers: list[np.ndarray]  # (L,) int64 each, as long as what is measured
     log_unigram: np.ndarray  # (V,) nats
-    padding: bool = False  # whether end tokens fill the answers up
+    padding: bool = False  # whether the answers are padded with EOS
 
 
-@dataclass
-class State:
-    """One answer with some of its tokens visible."""
+@dataclass(frozen=True)
+class MaskedAnswer:
+    """A reference answer with some of its tokens visible and the others masked."""
 
-    index: int  # of the prompt
+    index: int  # of the prompt in References
     replicate: int
     visible: np.ndarray  # (L,) bool
-    weight: int  # values of k that this state stands for
+    weight: int  # values of k that it stands for
 
 
 def prepare(
@@ -60,8 +58,8 @@ def prepare(
 ) -> References:
     """Encode the chosen prompts; the unigram comes from the answers of all `rows`, whatever is chosen or sharded.
 
-    mode: `answer`, an answer's own tokens, cut at `span`; or `padded`, filled up to `span` with the end-of-sequence
-    token, as a model generates it. The unigram counts what is measured: the padding in mode `padded` only.
+    mode: `answer`, an answer's own tokens, cut at `span`; or `padded`, filled up to `span` with EOS, as a model
+    generates it. The unigram counts what is measured: the padding in mode `padded` only.
     long_prompts: see `fit_prompts`; prompts are skipped or truncated so that `span` tokens fit, in every mode alike.
     Raises InputError for an unknown mode, a model without masks, an answer without tokens and a prompt that does not
     fit the context.
@@ -99,8 +97,8 @@ def strata(length: int, levels: int = LEVELS) -> np.ndarray:
     return np.concatenate([[0], inner, [length]])
 
 
-def curve_states(references: References, seed: int, replicates: int = 1, levels: int = LEVELS) -> list[State]:
-    """The states of the information curve: for every prompt, replicate and stratum one k and a random set of k tokens.
+def mask_for_curve(references: References, seed: int, replicates: int = 1, levels: int = LEVELS) -> list[MaskedAnswer]:
+    """What the information curve scores: for every prompt, replicate and stratum one k and a random set of k tokens.
 
     The k of replicate r is at the share (u + r / R) mod 1 of its stratum, u uniform by prompt and stratum: uniform for
     each replicate, evenly spread over the replicates. The k visible tokens are the first of a random order drawn by
@@ -108,7 +106,7 @@ def curve_states(references: References, seed: int, replicates: int = 1, levels:
     values of f, which are what parallelism costs, share most of their noise (against sets drawn anew at every k, the
     standard error of a price falls by a third on the grammar; that of Σ f rises by half).
     """
-    states = []
+    masked_answers = []
     for index, (prompt_id, answer) in enumerate(zip(references.prompt_ids, references.answers, strict=True)):
         edges = strata(len(answer), levels)
         orders = [
@@ -122,8 +120,8 @@ def curve_states(references: References, seed: int, replicates: int = 1, levels:
                 k = int(first + share * (last - first))
                 visible = np.zeros(len(answer), dtype=bool)
                 visible[orders[replicate][:k]] = True
-                states.append(State(index, replicate, visible, int(last - first)))
-    return states
+                masked_answers.append(MaskedAnswer(index, replicate, visible, weight=int(last - first)))
+    return masked_answers
 
 
 def measured_curve(
@@ -134,58 +132,58 @@ def measured_curve(
     replicates: int = 1,
     levels: int = LEVELS,
 ) -> Iterator[pd.DataFrame]:
-    """Tables of COLUMNS with a row for every masked token of every state, some prompts a table; see `in_order`.
+    """Tables of COLUMNS, one row per masked token of every masked answer, some prompts per table; see `in_order`.
 
     Work is linear in prompts × replicates × levels.
     """
-    yield from in_order(denoiser, references, curve_states(references, seed, replicates, levels), batch_tokens)
+    yield from in_order(denoiser, references, mask_for_curve(references, seed, replicates, levels), batch_tokens)
 
 
 def score(
-    denoiser: Denoiser, references: References, states: list[State], batch_tokens: int, padding: float = 0.0
+    denoiser: Denoiser,
+    references: References,
+    masked_answers: list[MaskedAnswer],
+    batch_tokens: int,
+    padding: float = 0.0,
 ) -> Iterator[pd.DataFrame]:
-    """Tables of COLUMNS for the masked tokens of any states, one table for every batch.
+    """Tables of COLUMNS for the masked tokens of any masked answers, one table for every batch.
 
     Batches hold at most `batch_tokens` tokens in sequences of nearly the same length (`padding`, see
-    `probing.batches`; 0, the default, needs no attention mask, and a prompt's own states fill a batch anyway).
-    Raises InputError for logits and answers without a finite log-probability.
+    `scoring.batches`; 0, the default, needs no attention mask, and a prompt's own masked answers fill a batch anyway).
+    Raises InputError for non-finite logits, answers without a finite log-probability and a device that is too small.
     """
     _, classes = token_classes.vocabulary(denoiser)
     classes = pd.Categorical(classes, categories=token_classes.CLASSES)
-    lengths = [len(references.prompts[state.index]) + len(state.visible) for state in states]
-    with tqdm(total=len(states), desc="states", unit="state", mininterval=1) as bar:
-        for batch in batches(lengths, batch_tokens, padding):
-            yield _score_batch(denoiser, references, [states[place] for place in batch], classes)
-            bar.update(len(batch))
+
+    def state_and_tokens(place: int) -> tuple[State, np.ndarray]:
+        index, masked = masked_answers[place].index, ~masked_answers[place].visible
+        answer = references.answers[index]
+        state = masked_state(
+            prompt_id=references.prompt_ids[index],
+            prompt=references.prompts[index],
+            answer=answer,
+            masked=masked,
+            queries=np.flatnonzero(masked),
+            mask_id=denoiser.mask_id,
+        )
+        return state, answer[masked]
+
+    lengths = [len(references.prompts[masked.index]) + len(masked.visible) for masked in masked_answers]
+    scored = score_tokens(denoiser, lengths, state_and_tokens, batch_tokens, name="states", padding=padding)
+    for batch, logprobs in scored:
+        yield _records(references, [masked_answers[place] for place in batch], logprobs, classes)
 
 
-def _score_batch(
-    denoiser: Denoiser, references: References, states: list[State], classes: pd.Categorical
+def _records(
+    references: References, masked_answers: list[MaskedAnswer], logprobs: list[np.ndarray], classes: pd.Categorical
 ) -> pd.DataFrame:
-    width = max(len(references.prompts[state.index]) + len(state.visible) for state in states)
-    ids = np.full((len(states), width), denoiser.eos_ids[0], dtype=np.int64)  # (B, W)
-    real = np.zeros(ids.shape, dtype=bool)
-    rows, starts, positions, distances = [], [], [], []
-    for row, state in enumerate(states):
-        prompt, answer = references.prompts[state.index], references.answers[state.index]
-        start, masked = len(prompt), np.flatnonzero(~state.visible)
-        ids[row, :start] = prompt
-        ids[row, start : start + len(answer)] = np.where(state.visible, answer, denoiser.mask_id)
-        real[row, : start + len(answer)] = True
-        rows.append(np.full(len(masked), row))
-        starts.append(np.full(len(masked), start))
-        positions.append(masked)
-        distances.append(distance_to_visible(state.visible)[masked])
-    row, position = np.concatenate(rows), np.concatenate(positions)  # (Q,)
-    queries = torch.from_numpy(np.stack([row, np.concatenate(starts) + position], -1))
-    attention = None if real.all() else torch.from_numpy(real)
-    names = np.array([references.prompt_ids[state.index] for state in states])
-    try:
-        log_p = denoiser.log_probs(torch.from_numpy(ids), attention, queries)  # (Q, V)
-    except FloatingPointError as error:
-        raise InputError(f"model: {error}, rows being prompts {', '.join(names)}") from None
-    answers = np.concatenate([references.answers[state.index][~state.visible] for state in states])
-    logprob = log_p.gather(1, torch.from_numpy(answers).to(log_p.device)[:, None])[:, 0].cpu().numpy()
+    """COLUMNS of some masked answers. logprobs: (masked tokens,) of each, nats."""
+    row = np.repeat(np.arange(len(masked_answers)), list(map(len, logprobs)))
+    position = np.concatenate([np.flatnonzero(~masked.visible) for masked in masked_answers])
+    distances = [distance_to_visible(masked.visible)[~masked.visible] for masked in masked_answers]
+    answers = np.concatenate([references.answers[masked.index][~masked.visible] for masked in masked_answers])
+    names = np.array([references.prompt_ids[masked.index] for masked in masked_answers])
+    logprob = np.concatenate(logprobs)
     if not np.isfinite(logprob).all():
         bad = int((~np.isfinite(logprob)).argmax())
         raise InputError(f"prompt {names[row[bad]]}: the answer's token at position {position[bad]} is impossible")
@@ -193,10 +191,10 @@ def _score_batch(
         {
             "prompt_id": names[row],
             "padding": references.padding,
-            "replicate": np.array([state.replicate for state in states])[row],
-            "visible": np.array([state.visible.sum() for state in states])[row],
-            "span": np.array([len(state.visible) for state in states])[row],
-            "weight": np.array([state.weight for state in states])[row],
+            "replicate": np.array([masked.replicate for masked in masked_answers])[row],
+            "visible": np.array([masked.visible.sum() for masked in masked_answers])[row],
+            "span": np.array([len(masked.visible) for masked in masked_answers])[row],
+            "weight": np.array([masked.weight for masked in masked_answers])[row],
             "position": position,
             "distance_to_visible": np.concatenate(distances),
             "answer_token_id": answers,
@@ -210,8 +208,8 @@ def _score_batch(
 def distance_to_visible(visible: np.ndarray) -> np.ndarray:
     """(L,) bool -> (L,) positions to the nearest visible token, 0 for a visible one.
 
-    What comes before the answer is known and counts as visible, at position −1: the prompt's last token, or where there
-    is no prompt, the fact that the answer begins. Position i is never farther than i + 1.
+    Position −1 counts as visible: it is the prompt's last token, or the begin of the answer where there is no prompt.
+    So position i is never farther than i + 1.
     """
     places = np.concatenate([[-1], np.flatnonzero(visible)])
     position = np.arange(len(visible))
@@ -222,20 +220,24 @@ def distance_to_visible(visible: np.ndarray) -> np.ndarray:
 
 
 def in_order(
-    denoiser: Denoiser, references: References, states: list[State], batch_tokens: int, together: int = TOGETHER
+    denoiser: Denoiser,
+    references: References,
+    masked_answers: list[MaskedAnswer],
+    batch_tokens: int,
+    together: int = TOGETHER,
 ) -> Iterator[pd.DataFrame]:
     """`score` for any number of prompts in bounded memory: a table for every `together` of them, in their order.
 
-    There is always one, without rows where there are no states.
+    There is always one table, without rows where there is nothing to score.
     """
-    states = sorted(states, key=lambda state: state.index)
-    for _, mine in groupby(states, lambda state: state.index // together):
-        yield collect(score(denoiser, references, list(mine), batch_tokens), references)
-    if not states:
+    by_prompt = sorted(masked_answers, key=lambda masked: masked.index)
+    for _, group in groupby(by_prompt, lambda masked: masked.index // together):
+        yield collect(score(denoiser, references, list(group), batch_tokens), references)
+    if not masked_answers:
         yield collect([], references)
 
 
-def collect(tables, references: References) -> pd.DataFrame:
+def collect(tables: Iterable[pd.DataFrame], references: References) -> pd.DataFrame:
     """All tables as one, rows by prompt, replicate, k and position, whatever the batches were."""
     tables = list(tables)
     if not tables:

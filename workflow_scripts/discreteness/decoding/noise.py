@@ -1,9 +1,9 @@
-"""Where a decoder's random numbers come from: keyed by what they are for, or drawn as the published samplers do.
+"""The random numbers of a decoder: keyed by their purpose, or drawn as the published samplers do.
 
-Both follow the same law. Keyed numbers depend on (seed, prompt_id, sample, step, position) and nothing else, and are
-made for candidates only; a token then costs one uniform number (inverse distribution function, float64 sums) instead of
-one per entry of the vocabulary. The reference classes draw the same numbers in the same order and shape as LLaDA's
-`generate` and Dream's `diffusion_generate`, on the CPU, from a generator seeded with `seed`.
+Both give answers with the same distribution. Keyed numbers depend only on (seed, prompt_id, sample, step, position).
+A token costs one uniform number (inverse distribution function, float64 sums) instead of one per entry of the
+vocabulary. The reference classes draw the same numbers in the same order and shape as LLaDA's `generate` and Dream's
+`diffusion_generate`, on the CPU, from a generator seeded with `seed`.
 """
 
 import numpy as np
@@ -19,12 +19,12 @@ def inverse_cdf(log_q: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """One token per row: the first whose cumulative probability exceeds the uniform number.
 
     log_q (Q, V) float32, normalised or not; uniform (Q,) float64 in [0, 1). Returns (Q,) int64. The sums are float64
-    (arXiv 2409.02908: low-precision noise changes the distribution), over blocks of tokens and then inside one block,
-    so no float64 table of the vocabulary is made.
+    (arXiv 2409.02908: low-precision noise changes the distribution), over blocks of tokens and then inside one block;
+    so the (Q, V) probabilities are never held in float64.
     """
     chunk = max(1, CHUNK // log_q.shape[-1])
-    parts = [_inverse_cdf(*part) for part in zip(log_q.split(chunk), uniform.split(chunk), strict=True)]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.long, device=log_q.device)
+    tokens = [_inverse_cdf(*pair) for pair in zip(log_q.split(chunk), uniform.split(chunk), strict=True)]
+    return torch.cat(tokens) if tokens else torch.zeros(0, dtype=torch.long, device=log_q.device)
 
 
 def _inverse_cdf(log_q: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
@@ -52,7 +52,7 @@ class Keyed:
         self.device = device
 
     def begin(self, rows: list[int], steps: list[int], candidates: torch.Tensor) -> None:
-        """Start a step: rows (B) of `names` that take part, their step numbers, candidates (B, W)."""
+        """Start a step: rows (B) of `names` in the batch, their step numbers, candidates (B, W) bool."""
         self.streams = [(self.keys[row], step) for row, step in zip(rows, steps, strict=True)]
         self.width = candidates.shape[1]
 
@@ -69,7 +69,7 @@ class Keyed:
         return self.uniform(self.POSITIONS)
 
     def tokens(self, log_q: torch.Tensor, queries: torch.Tensor, temperature: float) -> torch.Tensor:
-        """(Q,) tokens drawn from log_q (Q, V), into which the temperature has gone already."""
+        """(Q,) tokens drawn from log_q (Q, V), to which the temperature is already applied."""
         return inverse_cdf(log_q, self.uniform(self.TOKENS)[queries[:, 0], queries[:, 1]])
 
     def perturb(self, scores: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

@@ -6,10 +6,11 @@ from discreteness.core.schedules import shares
 
 
 def quota(row: dict, step: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
-    """(B,) int64: masks to reveal now, before a policy's own rule.
+    """(B,) int64: masks to reveal in this step, where a policy does not say more.
 
     row: a checked policy; step (B,): steps already done in the block; candidates (B,): masks before the block's end.
-    Schedules: `sizes`: a fixed list; `timesteps`: Dream's, truncated; `finish`: as few as allow all steps to finish.
+    Schedules: `sizes`: a fixed list; `timesteps`: Dream's, rounded down; `finish`: the remaining masks over the
+    remaining steps, rounded up; `none`: 0.
     """
     if row["schedule"] == "timesteps":
         share = shares(row["steps_per_block"], row["eps"]).to(candidates.device)

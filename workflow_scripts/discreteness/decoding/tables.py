@@ -16,7 +16,7 @@ DECODED_COLUMNS = [
 
 
 def answers_table(denoiser: Denoiser, prompt_ids: Sequence[str], decoded: Decoded, policy: Mapping) -> pd.DataFrame:
-    """DECODED_COLUMNS, one row for each answer of `decode`."""
+    """DECODED_COLUMNS, one row per answer of `decode`."""
     rows = []
     for p, prompt_id in enumerate(prompt_ids):
         for sample in range(decoded.token_ids.shape[1]):
@@ -38,7 +38,7 @@ def answers_table(denoiser: Denoiser, prompt_ids: Sequence[str], decoded: Decode
 
 
 def references_table(denoiser: Denoiser, chosen: pd.DataFrame, span: int) -> pd.DataFrame:
-    """The reference answers, cut to the span and padded with end tokens, as if written one by one, left to right."""
+    """The reference answers, cut to the span and padded with EOS, as if revealed one by one from left to right."""
     rows = []
     for prompt_id, answer in zip(chosen["prompt_id"], chosen["answer"], strict=True):
         ids = (denoiser.encode_answer(answer) + [denoiser.eos_ids[0]] * span)[:span]
@@ -59,7 +59,7 @@ def references_table(denoiser: Denoiser, chosen: pd.DataFrame, span: int) -> pd.
 
 
 def answer_text(denoiser: Denoiser, token_ids: Sequence[int]) -> str:
-    """The text before the first end token, without special tokens."""
+    """The text before the first EOS, without special tokens."""
     special = set(denoiser.special_ids)
     end = answer_length(token_ids, denoiser.eos_ids)
     return denoiser.tokenizer.decode([id_ for id_ in token_ids[:end] if id_ not in special])

@@ -8,7 +8,7 @@ from discreteness.core.errors import InputError
 from discreteness.core.statistics import FEWEST, bootstrap_mean, jackknife_interval
 from discreteness.core.token_classes import CLASSES
 
-ROUNDING = 1e-6  # nats of prompt information that float32 sums make out of nothing
+ROUNDING = 1e-6  # nats of prompt information that can be a rounding error of float32 sums
 
 # statistic, variant -> column of the positions table
 MEANS = {
@@ -67,10 +67,10 @@ def _rows(statistic: str, variant: str, token_class: str, value, low, high) -> p
 
 
 def _information_rows(information: pd.DataFrame) -> list[pd.DataFrame]:
-    """Prompt information with its jackknife interval, and the point where it has collapsed.
+    """Prompt information with its jackknife interval, and its collapse point.
 
-    A single prompt is told from no other: its information is 0 by construction and means nothing, NaN here. The value
-    therefore needs FEWEST prompts, and the interval two groups and as many prompts with each group left out.
+    With a single prompt the information is 0 by construction, so it is NaN here. The value needs FEWEST prompts; the
+    interval needs two groups, and FEWEST prompts with each group left out.
     """
     table = information.pivot(index="left_out", columns="position", values="prompt_information")
     prompts = information.groupby("left_out")["prompts"].first()
@@ -79,16 +79,16 @@ def _information_rows(information: pd.DataFrame) -> list[pd.DataFrame]:
         full = np.full_like(full, np.nan)
     low, high = jackknife_interval(full, left_out if prompts.min() >= FEWEST else left_out[:0])
     place = collapse_point(full)
-    # Where a curve crosses a threshold is no smooth function of the prompts, so the jackknife has no interval for it.
+    # the position where a curve crosses a threshold is not smooth in the prompts, so the jackknife gives no interval
     point = _rows("collapse_point", "", "", np.array([np.nan if place is None else place]), np.nan, np.nan)
     point["position"] = pd.NA
     return [_rows("prompt_information", "", "", full, low, high), point]
 
 
 def collapse_point(information, share: float = 0.1) -> int | None:
-    """First position from which `information` (one value a position) stays below `share` of its maximum, or None.
+    """First position from which `information` (one value per position) stays below `share` of its maximum, or None.
 
-    None too where there is no information that could collapse: NaN, or nothing above ROUNDING.
+    Also None where no value exceeds ROUNDING: there is no information that could collapse.
     """
     values = list(information)
     if not max(values) > ROUNDING:
@@ -105,13 +105,13 @@ def collapse_point(information, share: float = 0.1) -> int | None:
 def top3(tokens: pd.DataFrame, positions: pd.DataFrame, prompt: pd.Series) -> pd.DataFrame:
     """One prompt's most probable tokens at every position, with the position's entropy and reference token.
 
-    prompt: its row of the prompts table. Raises InputError for a prompt that the probe left out.
+    prompt: its row of the prompts table. Raises InputError for a prompt that the probe skipped.
     """
-    mine = tokens[tokens["prompt_id"] == prompt["prompt_id"]]
-    if mine.empty:
+    of_prompt = tokens[tokens["prompt_id"] == prompt["prompt_id"]]
+    if of_prompt.empty:
         raise InputError(
             f"prompt {prompt['prompt_id']}: the example of the top-3 figure does not fit the model's context and was "
             "skipped; name another row as `probe.example` or in the data set's row, or use `long_prompts: truncate`"
         )
     about = positions[positions["prompt_id"] == prompt["prompt_id"]][["position", "entropy", "answer_token"]]
-    return mine.merge(about, on="position", how="left", validate="many_to_one").assign(prompt=prompt["prompt"])
+    return of_prompt.merge(about, on="position", how="left", validate="many_to_one").assign(prompt=prompt["prompt"])

@@ -1,6 +1,6 @@
-"""Single-pass probing: a prompt, a span of unknown tokens, one forward pass, what is predicted at each of them.
+"""Single-pass probing: predictions at every token of an unknown answer, from one forward pass.
 
-The experiment of arXiv 2512.22630, with what it takes to measure how predictions collapse with distance.
+The experiment of arXiv 2512.22630, with measures of how predictions collapse with distance from the prompt.
 """
 
 import math
@@ -9,74 +9,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from discreteness.core import measures, token_classes, unigram
-from discreteness.core.batching import batches, run_halving
 from discreteness.core.columns import POSITIONS
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
+from discreteness.core.scoring import log_probs, run_batches
 from discreteness.datasets.prompts import fit_prompts
 from discreteness.denoisers.base import Denoiser
-from discreteness.probing.states import blank
-
-GROUPS = 10  # prompt groups of the jackknife
+from discreteness.probing.states import fully_corrupted_state
+from discreteness.probing.sums import GROUPS, Sums
 
 POSITION_COLUMNS = ["prompt_id", *POSITIONS]
 TOKEN_COLUMNS = ["prompt_id", "position", "rank", "token_id", "token", "probability", "token_class"]
 
 
 @dataclass
-class Sums:
-    """Running totals from which prompt information follows, by prompt group; shards add up."""
-
-    probability: torch.Tensor  # (GROUPS, span, V) float32, where the model's predictions are
-    entropy: np.ndarray  # (GROUPS, span) float64
-    prompts: np.ndarray  # (GROUPS,) int64
-
-    @classmethod
-    def empty(cls, span: int, vocab_size: int, device: torch.device | str = "cpu") -> "Sums":
-        """All zero."""
-        probability = torch.zeros(GROUPS, span, vocab_size, device=device)
-        return cls(probability, np.zeros((GROUPS, span)), np.zeros(GROUPS, int))
-
-    def add(self, group: int, probability: torch.Tensor, entropy: np.ndarray) -> None:
-        """Count one prompt's predictions: probability (span, V), entropy (span,)."""
-        self.probability[group] += probability
-        self.entropy[group] += entropy
-        self.prompts[group] += 1
-
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(self.probability + other.probability, self.entropy + other.entropy, self.prompts + other.prompts)
-
-    def information(self) -> pd.DataFrame:
-        """Prompt information by position, for all prompts (left_out = −1) and without each group in turn.
-
-        Columns left_out, position, prompt_information (nats), prompts.
-        """
-        total, entropy, prompts = self.probability.sum(0), self.entropy.sum(0), int(self.prompts.sum())
-        frames = []
-        for group in (-1, *np.flatnonzero((self.prompts > 0) & (self.prompts < prompts))):
-            n = prompts if group < 0 else prompts - int(self.prompts[group])
-            kept = total if group < 0 else total - self.probability[group]
-            kept_entropy = entropy if group < 0 else entropy - self.entropy[group]
-            value = measures.prompt_information(kept, torch.from_numpy(kept_entropy), n).numpy()
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "left_out": int(group),
-                        "position": np.arange(len(value)),
-                        "prompt_information": value,
-                        "prompts": n,
-                    }
-                )
-            )
-        return pd.concat(frames, ignore_index=True)
-
-
-@dataclass
 class Task:
-    """What a probe needs besides the model: encoded prompts with their keys, answers and priors.
+    """What a probe needs besides the model: encoded prompts with their names, reference answers and unigrams.
 
     skipped: names of the prompts that do not fit the model's context and are left out.
     """
@@ -85,8 +35,8 @@ class Task:
     prompts: list[list[int]]
     answers: np.ndarray  # (n, span) reference tokens, padded with the end-of-sequence token
     positional_logprob: np.ndarray  # (n, span) nats
-    log_unigram: torch.Tensor  # (V,) with padding
-    log_unigram_without_eos: torch.Tensor  # (V,) without special tokens
+    log_unigram: torch.Tensor  # (V,) nats, of answers with their padding
+    log_unigram_without_eos: torch.Tensor  # (V,) nats, of answers without padding and special tokens
     seed: int  # of random canvases
     skipped: list[str] = field(default_factory=list)
 
@@ -100,32 +50,29 @@ def prepare(
     seed: int,
     long_prompts: str = "refuse",
 ) -> Task:
-    """Encode the chosen prompts; take the priors from the answers of all `rows`, whatever is chosen or sharded.
+    """Encode the chosen prompts; take the unigrams from the answers of all `rows`, whatever is chosen or sharded.
 
-    long_prompts: what becomes of a prompt that does not fit the model's context together with the span (see
-    `fit_prompts`). Raises InputError for one where that is `refuse`, and for a `top_k` larger than the vocabulary.
+    long_prompts: how to treat a prompt that does not fit the model's context together with the span (see
+    `fit_prompts`). Raises InputError as `fit_prompts`, and for a `top_k` larger than the vocabulary.
     """
     if top_k > denoiser.vocab_size:
         raise InputError(f"config: probe.top_k = {top_k} is more than the model's {denoiser.vocab_size} tokens")
-    every = list(chosen["prompt_id"])
-    chosen, prompts = fit_prompts(denoiser, chosen, denoiser.canvas_length or span, long_prompts)
+    fitting, prompts = fit_prompts(denoiser, chosen, denoiser.canvas_length or span, long_prompts)
     answers = [denoiser.encode_answer(answer) for answer in rows["answer"]]
     padded = unigram.pad_answers(answers, span, denoiser.eos_ids[0])
     positional = unigram.positional_logprobs(padded, denoiser.vocab_size)
-    where = rows["prompt_id"].map({id_: i for i, id_ in enumerate(chosen["prompt_id"])})
-    index = where.dropna().astype(int).sort_values().index
-    text = np.concatenate([np.asarray(answer[:span], dtype=np.int64) for answer in answers])  # no padding
-    padded_unigram = torch.from_numpy(unigram.unigram(padded, denoiser.vocab_size)).log().float()
-    bare = torch.from_numpy(unigram.unigram(text, denoiser.vocab_size)).log().float()
+    places = pd.Index(rows["prompt_id"]).get_indexer(fitting["prompt_id"])
+    unpadded = np.concatenate([np.asarray(answer[:span], dtype=np.int64) for answer in answers])
+    unpadded_unigram = torch.from_numpy(unigram.unigram(unpadded, denoiser.vocab_size)).log().float()
     return Task(
-        prompt_ids=list(chosen["prompt_id"]),
+        prompt_ids=list(fitting["prompt_id"]),
         prompts=prompts,
-        answers=padded[index],
-        positional_logprob=positional[index],
-        log_unigram=padded_unigram,
-        log_unigram_without_eos=measures.renormalise_without(bare, special_mask(denoiser)),
+        answers=padded[places],
+        positional_logprob=positional[places],
+        log_unigram=torch.from_numpy(unigram.unigram(padded, denoiser.vocab_size)).log().float(),
+        log_unigram_without_eos=measures.renormalise_without(unpadded_unigram, special_mask(denoiser)),
         seed=seed,
-        skipped=sorted(set(every) - set(chosen["prompt_id"])),
+        skipped=sorted(set(chosen["prompt_id"]) - set(fitting["prompt_id"])),
     )
 
 
@@ -141,42 +88,37 @@ def probe(
 ) -> tuple[pd.DataFrame, pd.DataFrame, Sums]:
     """Show the model `span` unknown tokens after every prompt and describe its predictions.
 
-    What stands for an unknown token is the model's own (`states.blank`); where it is random, probabilities are averaged
-    over `denoiser.canvases` draws. Returns (positions, tokens, sums); the tables' columns are described in
-    `columns.COLUMNS`. Token texts and classes are those of the model's vocabulary. A batch that does not fit the
-    device's memory is halved. Raises InputError naming the prompts for non-finite logits.
+    What stands for an unknown token depends on the model's corruption (`fully_corrupted_state`); where it is random,
+    probabilities are averaged over `denoiser.canvases` draws. Returns (positions, tokens, sums); the tables' columns
+    are described in `columns.COLUMNS`. Token texts and classes are those of the model's vocabulary. A batch that does
+    not fit the device's memory is halved. Raises InputError naming the prompts for non-finite logits.
     """
     texts, classes = token_classes.vocabulary(denoiser)
     special = special_mask(denoiser).to(denoiser.device)
     sums = Sums.empty(span, denoiser.vocab_size, denoiser.device)
     positions, tokens = {}, {}
 
-    def look(batch: list[int]):
+    def run(batch: list[int]):
         log_p = predict(denoiser, task, batch, span)  # (B, span, V)
-        return log_p, _describe(log_p, task, batch, special, denoiser.eos_ids), log_p.topk(top_k, dim=-1)
+        described = _describe(log_p, task, batch, special, denoiser.eos_ids)
+        top = log_p.topk(top_k, dim=-1)
+        return log_p.exp(), described, top.indices.cpu().numpy(), top.values.exp().cpu().numpy()
 
-    with tqdm(total=len(task.prompts), desc="prompts", unit="prompt", mininterval=1) as bar:
-        for whole in batches([len(prompt) + (denoiser.canvas_length or span) for prompt in task.prompts], batch_tokens):
-            for batch, (log_p, described, top) in run_halving(look, whole):
-                for place, index in enumerate(batch):
-                    prompt_id = task.prompt_ids[index]
-                    columns = {name: value[place] for name, value in described.items()}
-                    positions[index] = _position_rows(prompt_id, columns, texts, classes)
-                    tokens[index] = _token_rows(
-                        prompt_id,
-                        top.indices[place].cpu().numpy(),
-                        top.values[place].exp().cpu().numpy(),
-                        texts,
-                        classes,
-                    )
-                    sums.add(key(0, "jackknife", prompt_id) % GROUPS, log_p[place].exp(), columns["entropy"])
-                bar.update(len(batch))
+    lengths = [len(prompt) + (denoiser.canvas_length or span) for prompt in task.prompts]
+    for batch, results in run_batches(run, lengths, batch_tokens, name="prompts", unit="prompt"):
+        probabilities, described, top_ids, top_probabilities = results
+        for row, index in enumerate(batch):
+            prompt_id = task.prompt_ids[index]
+            columns = {name: value[row] for name, value in described.items()}
+            positions[index] = _position_rows(prompt_id, columns, texts, classes)
+            tokens[index] = _token_rows(prompt_id, top_ids[row], top_probabilities[row], texts, classes)
+            sums.add(key(0, "jackknife", prompt_id) % GROUPS, probabilities[row], columns["entropy"])
     sums.probability = sums.probability.cpu()
     return _stack(positions, POSITION_COLUMNS), _stack(tokens, TOKEN_COLUMNS), sums
 
 
 def predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torch.Tensor:
-    """(B, span, V) log-probabilities at the unknown tokens behind each prompt of a batch, averaged over canvases."""
+    """(B, span, V) log-probabilities at the unknown tokens after each prompt of a batch, averaged over canvases."""
     total = None
     for replicate in range(denoiser.canvases):
         log_p = _single_pass(denoiser, task, batch, span, replicate)
@@ -185,48 +127,41 @@ def predict(denoiser: Denoiser, task: Task, batch: list[int], span: int) -> torc
 
 
 def _single_pass(denoiser: Denoiser, task: Task, batch: list[int], span: int, replicate: int) -> torch.Tensor:
-    """(B, span, V) log-probabilities of one forward pass, rows padded on the right."""
-    prompts = [task.prompts[index] for index in batch]
+    """(B, span, V) log-probabilities of one forward pass."""
     states = [
-        blank(denoiser, prompt, span, task.answers[index], replicate, (task.seed, "canvas", task.prompt_ids[index]))
-        for index, prompt in zip(batch, prompts, strict=True)
+        fully_corrupted_state(
+            denoiser,
+            prompt_id=task.prompt_ids[index],
+            prompt=task.prompts[index],
+            answer=task.answers[index],
+            seed=task.seed,
+            replicate=replicate,
+        )
+        for index in batch
     ]
-    width = max(map(len, states))
-    ids = torch.full((len(batch), width), denoiser.eos_ids[0])  # (B, L)
-    for row, state in zip(ids, states, strict=True):
-        row[: len(state)] = torch.tensor(state)
-    real = torch.arange(width) < torch.tensor([len(state) for state in states])[:, None]
-    rows = torch.arange(len(batch)).repeat_interleave(span)
-    first = torch.tensor([len(prompt) for prompt in prompts])
-    places = (first[:, None] + torch.arange(span)).flatten()
-    try:
-        log_p = denoiser.log_probs(ids, None if real.all() else real, torch.stack([rows, places], -1))
-    except FloatingPointError as error:
-        names = ", ".join(task.prompt_ids[index] for index in batch)
-        raise InputError(f"model: {error}, rows being prompts {names}") from None
-    return log_p.view(len(batch), span, -1)
+    return log_probs(denoiser, states).view(len(batch), span, -1)
 
 
 def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.Tensor, eos_ids) -> dict:
-    """Every per-position number of a batch, name -> (B, span) array."""
+    """Every number of a batch by position, name -> (B, span) array."""
     answers = torch.as_tensor(task.answers[batch], device=log_p.device)
-    bare = measures.renormalise_without(log_p, special)
+    without_eos = measures.renormalise_without(log_p, special)
     half = log_p.shape[1] // 2
     js_next, js_far = (_difference(log_p, distance) for distance in (1, half))
-    top1, bare_top1 = log_p.max(-1), bare.max(-1)
+    top1, top1_without_eos = log_p.max(-1), without_eos.max(-1)
     device = log_p.device
     numbers = {
         "entropy": measures.entropy(log_p),
-        "entropy_without_eos": measures.entropy(bare),
+        "entropy_without_eos": measures.entropy(without_eos),
         "top1_probability": top1.values.exp(),
-        "top1_probability_without_eos": bare_top1.values.exp(),
+        "top1_probability_without_eos": top1_without_eos.values.exp(),
         "eos_probability": log_p[..., list(eos_ids)].exp().sum(-1),
         "top1_token_id": top1.indices,
-        "bare_top1_token_id": bare_top1.indices,
+        "top1_token_id_without_eos": top1_without_eos.indices,
         "answer_token_id": answers,
         "answer_logprob": log_p.gather(-1, answers[..., None])[..., 0],
         "kl_unigram": measures.kl(log_p, task.log_unigram.to(device)),
-        "kl_unigram_without_eos": measures.kl(bare, task.log_unigram_without_eos.to(device)),
+        "kl_unigram_without_eos": measures.kl(without_eos, task.log_unigram_without_eos.to(device)),
         "js_next": js_next,
         "js_far": js_far,
     }
@@ -236,7 +171,7 @@ def _describe(log_p: torch.Tensor, task: Task, batch: list[int], special: torch.
 
 
 def _difference(log_p: torch.Tensor, distance: int) -> torch.Tensor:
-    """(B, span) Jensen-Shannon divergence from the position `distance` farther on; NaN where there is none."""
+    """(B, span) Jensen-Shannon divergence from the prediction `distance` positions later; NaN where there is none."""
     difference = torch.full(log_p.shape[:2], torch.nan, device=log_p.device)
     difference[:, :-distance] = measures.jensen_shannon(log_p[:, :-distance], log_p[:, distance:])
     return difference
@@ -246,7 +181,7 @@ def _position_rows(prompt_id: str, columns: dict[str, np.ndarray], texts, classe
     frame = pd.DataFrame(columns).assign(prompt_id=prompt_id, position=np.arange(len(columns["entropy"])))
     frame["answer_token"] = [texts[id_] for id_ in frame["answer_token_id"]]
     frame["top1_class"] = [classes[id_] for id_ in frame["top1_token_id"]]
-    frame["top1_class_without_eos"] = [classes[id_] for id_ in frame.pop("bare_top1_token_id")]
+    frame["top1_class_without_eos"] = [classes[id_] for id_ in frame.pop("top1_token_id_without_eos")]
     return frame
 
 

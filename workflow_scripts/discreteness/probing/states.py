@@ -1,32 +1,38 @@
-"""The corrupted states a model is shown when nothing of an answer is known yet, by its kind of corruption."""
+"""The corrupted sequence that a model is shown when no token of an answer is known, by its kind of corruption."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
+from discreteness.core.scoring import State
 from discreteness.denoisers.base import Denoiser
 
 
-def blank(
-    denoiser: Denoiser, prompt: list[int], span: int, answer: list[int], replicate: int, where: tuple
-) -> list[int]:
-    """Token ids of a prompt and a fully corrupted answer of `span` tokens behind it.
+def fully_corrupted_state(
+    denoiser: Denoiser, *, prompt_id: str, prompt: Sequence[int], answer: Sequence[int], seed: int, replicate: int
+) -> State:
+    """A prompt and as many unknown tokens after it as `answer` has, all of them queried.
 
-    * `mask`: `span` mask tokens.
-    * `uniform`: random tokens of the whole vocabulary, one draw for each `replicate`; as many as the model's canvas
-      has, of which the first `span` are looked at.
-    * `causal`: an autoregressive model's state is a prefix; it is shown the reference `answer`, of which a prediction
-      sees what precedes it.
+    * `mask`: mask tokens.
+    * `uniform`: random tokens of the whole vocabulary, keyed by seed, prompt_id and `replicate`; as many as the model's
+      canvas has, of which the first are queried.
+    * `causal`: an autoregressive model is shown the reference `answer`; a prediction sees only what precedes it.
 
-    where: what the random draw is keyed by (seed, purpose, prompt_id). Raises InputError where the span exceeds the
-    model's canvas.
+    Raises InputError where the answer exceeds the model's canvas.
     """
+    span = len(answer)
     if denoiser.corruption == "mask":
-        return prompt + [denoiser.mask_id] * span
-    if denoiser.corruption == "causal":
-        return prompt + list(answer)
-    size = denoiser.canvas_length or span
-    if span > size:
-        raise InputError(f"config: probe.span = {span} exceeds the model's canvas of {size} tokens")
-    generator = torch.Generator().manual_seed(key(*where, replicate))
-    return prompt + torch.randint(denoiser.vocab_size, (size,), generator=generator).tolist()
+        unknown = [denoiser.mask_id] * span
+    elif denoiser.corruption == "causal":
+        unknown = list(answer)
+    else:
+        size = denoiser.canvas_length or span
+        if span > size:
+            raise InputError(f"config: probe.span = {span} exceeds the model's canvas of {size} tokens")
+        generator = torch.Generator().manual_seed(key(seed, "canvas", prompt_id, replicate))
+        unknown = torch.randint(denoiser.vocab_size, (size,), generator=generator).tolist()
+    token_ids = np.array([*prompt, *unknown], dtype=np.int64)
+    return State(prompt_id, token_ids, queries=len(prompt) + np.arange(span))

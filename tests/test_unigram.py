@@ -1,4 +1,4 @@
-"""Baselines that do not see the prompt."""
+"""Unigram distributions, which do not see the prompt."""
 
 import numpy as np
 import pytest
