@@ -364,7 +364,7 @@ def test_the_sampled_price_of_one_sentence_and_of_two():
     assert np.isfinite(one["value"]) and np.isnan([one["low"], one["high"]]).all()
     prices = sampled_price(oracle, GRAMMAR, [6, 6], 2)
     two = language_price_table(oracle, GRAMMAR, [2], 2).set_index("statistic").loc["sampled_kl"]
-    half = 12.706 * prices.std(ddof=1) / math.sqrt(2)
+    half = math.tan(0.475 * math.pi) * prices.std(ddof=1) / math.sqrt(2)  # Student's t with 1 degree of freedom
     assert (two["value"], two["high"] - two["value"]) == pytest.approx((prices.mean(), half))
 
 

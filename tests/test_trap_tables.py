@@ -10,7 +10,6 @@ import tiny
 from discreteness.coherence.incoherence import incoherence, with_judge
 from discreteness.coherence.rescoring import rescore
 from discreteness.core.errors import InputError
-from discreteness.core.statistics import wilson
 from discreteness.decoding import decode
 from discreteness.decoding.rows import check_decoders, is_adaptive, needs_recomputing, variants
 from discreteness.decoding.tables import answers_table, references_table
@@ -76,12 +75,6 @@ def test_sentences_are_judged_by_kind():
     assert (table["samples"] == 4).all()
     kinds = table[table.index.str.startswith("invalid_")]["value"]
     assert kinds.sum() >= 0.5  # every invalid string has a kind
-
-
-def test_wilson():
-    """Wilson (1927), n = 10: 0 of 10 is compatible with up to 28 %, 5 of 10 with 24 to 76 %."""
-    assert wilson(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-3)
-    assert wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-3)
 
 
 # ---- variants
