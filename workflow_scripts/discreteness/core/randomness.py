@@ -1,4 +1,4 @@
-"""Randomness keyed by what it is for, never by an order of work."""
+"""Random seeds that depend on what a draw is for, never on the order of work."""
 
 import hashlib
 

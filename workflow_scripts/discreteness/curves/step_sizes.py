@@ -1,4 +1,4 @@
-"""The cost of decoding in steps of given sizes, by the information curve: expected KL, bound, optimal sizes. In nats."""
+"""Cost of decoding in steps of given sizes, by the information curve: expected KL, bound, optimal sizes. In nats."""
 
 from __future__ import annotations
 
