@@ -25,7 +25,7 @@ from discreteness.training import Network, _sample, state, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
 from discreteness.training.settings import parse
-from discreteness.training.snapshot import Pace, State
+from discreteness.training.snapshot import Pace, Snapshot
 from discreteness.training.start import closed_form
 from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer
 
@@ -330,7 +330,7 @@ def test_pace(tmp_path, monkeypatch, network, pace, cost, due):
         Path(path).touch()
 
     monkeypatch.setattr(state, "save_file", save_file)
-    kept = State(tmp_path, "", pace)
+    kept = Snapshot(tmp_path, "", pace)
     for second in range(1, 121):
         now += 1
         if kept.due():

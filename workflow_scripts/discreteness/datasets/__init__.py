@@ -1,4 +1,4 @@
-"""Build a data set's prompts from its row. A kind's module is imported only when asked for."""
+"""Build a data set's prompts from its row. The module of a kind is imported only when it is needed."""
 
 from importlib import import_module
 
@@ -7,7 +7,7 @@ import pandas as pd
 from discreteness.core.errors import InputError
 
 KINDS = {"docs": "docs", "grammar": "sentences", "lima": "lima", "toy": "sentences"}  # kind -> module
-WITHOUT_PROMPT = ("grammar", "toy")  # a language's sentences answer nothing
+WITHOUT_PROMPT = ("grammar", "toy")  # a language's sentences have an empty prompt
 
 
 def load_dataset(name: str, row: dict) -> pd.DataFrame:
