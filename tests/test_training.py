@@ -21,7 +21,7 @@ from discreteness import training
 from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.llada import rename
-from discreteness.training import Network, _sample, state, train
+from discreteness.training import Network, _sample, snapshot, train
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
 from discreteness.training.settings import parse
@@ -32,7 +32,7 @@ from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "data" / "llada-8b-style" / "checkpoint"
 STEPS = 23
-ALWAYS = Pace(seconds=0, share=math.inf)  # a state after every step
+ALWAYS = Pace(seconds=0, share=math.inf)  # a snapshot after every step
 SETTINGS = {
     "data": "made-up",  # a key of the row that training has no use for
     "vocab_size": 300,
@@ -85,17 +85,17 @@ def one_thread():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An uninterrupted training: its folder, its record, the network's weights before they were rounded."""
-    folder, kept = tmp_path_factory.mktemp("finished"), {}
+    folder, weights = tmp_path_factory.mktemp("finished"), {}
     with pytest.MonkeyPatch.context() as patch:
 
         def export(tensors, *rest):
-            kept.update({name: tensor.clone() for name, tensor in tensors.items()})
+            weights.update({name: tensor.clone() for name, tensor in tensors.items()})
             return training_export(tensors, *rest)
 
         training_export = training.export
         patch.setattr(training, "export", export)
         record = train(ROWS, SETTINGS, 1, folder / "out", folder / "state")
-    return folder / "out", record, kept
+    return folder / "out", record, weights
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def forget_time(record: dict) -> dict:
 
 def test_same_seed_same_bytes_other_seed_other_bytes(finished, tmp_path):
     folder, record, _ = finished
-    torch.manual_seed(99)  # the caller's random state is neither used nor changed
+    torch.manual_seed(99)  # the caller's random number generator is neither used nor changed
     before = torch.random.get_rng_state()
     again = train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -159,12 +159,12 @@ def test_a_sample_of_the_rows_depends_on_the_seed_and_keeps_their_order():
 
 
 def test_record(finished):
-    folder, record, kept = finished
+    folder, record, weights = finished
     assert json.loads((folder / "training.json").read_text()) == record
     assert (record["settings"], record["seed"], record["rows"]) == (SETTINGS, 1, 60)
     assert record["steps"] == len(record["losses"]) == STEPS
     assert record["threads"] == 1
-    assert record["parameters"] == sum(tensor.numel() for tensor in kept.values())
+    assert record["parameters"] == sum(tensor.numel() for tensor in weights.values())
     assert sum(record["losses"][-5:]) < sum(record["losses"][:5])
 
 
@@ -185,7 +185,7 @@ def steps(monkeypatch):
 
 def test_interrupted_training_ends_with_the_same_weights(finished, steps, tmp_path, monkeypatch):
     folder, record, _ = finished
-    for at in (1, 4, 12):  # before any state, then in both phases
+    for at in (1, 4, 12):  # before any snapshot, then in both phases
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             interrupt(patch, at)
             train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
@@ -204,9 +204,9 @@ def test_interrupted_while_saving(finished, steps, tmp_path, monkeypatch):
             Path(path).write_bytes(Path(path).read_bytes()[:1000])
             raise Interrupted
 
-    original = state.save_file
+    original = snapshot.save_file
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(state, "save_file", save_file)
+        patch.setattr(snapshot, "save_file", save_file)
         train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["state.safetensors"]
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
@@ -259,7 +259,7 @@ def test_interrupted_while_writing_the_result(finished, steps, tmp_path, monkeyp
 
 
 def saved_by(rows, settings, seed, folder, monkeypatch) -> Path:
-    """The state that a training interrupted in its eighth step leaves."""
+    """The snapshot of a training that was interrupted in its eighth step."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt(patch, 8)
         train(rows, settings, seed, folder / "out", folder / "state", ALWAYS)
@@ -297,7 +297,7 @@ def empty(path):
 
 
 def without_header(path):
-    state.save_file(load_file(path), path)
+    snapshot.save_file(load_file(path), path)
 
 
 @pytest.mark.parametrize("damage", [cut, flip, empty, without_header])
@@ -305,8 +305,8 @@ def test_a_damaged_state_is_one_line_and_a_fresh_start(finished, steps, tmp_path
     damage(saved_by(ROWS, SETTINGS, 1, tmp_path, monkeypatch))
     steps.clear(), caplog.clear()
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
-    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "state.safetensors cannot be read" in said and "\n" not in said
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "state.safetensors cannot be read" in message and "\n" not in message
     assert steps == list(range(STEPS))
     assert weights(tmp_path / "out") == weights(finished[0])
 
@@ -320,22 +320,22 @@ def test_a_damaged_state_is_one_line_and_a_fresh_start(finished, steps, tmp_path
     ],
 )
 def test_pace(tmp_path, monkeypatch, network, pace, cost, due):
-    """On a clock that only moves as said here: steps of a second, and what saving takes."""
+    """With a simulated clock: steps take a second, and saving takes `cost` seconds."""
     now, saved = 0.0, []
-    monkeypatch.setattr(state.time, "monotonic", lambda: now)
+    monkeypatch.setattr(snapshot.time, "monotonic", lambda: now)
 
     def save_file(tensors, path, metadata):
         nonlocal now
         now += cost
         Path(path).touch()
 
-    monkeypatch.setattr(state, "save_file", save_file)
-    kept = Snapshot(tmp_path, "", pace)
+    monkeypatch.setattr(snapshot, "save_file", save_file)
+    current = Snapshot(tmp_path, "", pace)
     for second in range(1, 121):
         now += 1
-        if kept.due():
+        if current.due():
             saved.append(second)
-            kept.save(network, torch.optim.AdamW(network.parameters()), {})
+            current.save(network, torch.optim.AdamW(network.parameters()), {})
     assert saved == due
 
 
@@ -397,20 +397,20 @@ def test_loader_computes_what_the_network_computes(finished):
         hidden = network.backbone(input_ids=ids, use_cache=False).last_hidden_state
         expected = network.lm_head(hidden).log_softmax(-1)
     everywhere = torch.cartesian_prod(*map(torch.arange, ids.shape))
-    found = denoiser.log_probs(ids, None, everywhere).view(*ids.shape, -1)
-    assert (found - expected).abs().max() <= 1e-5
+    actual = denoiser.log_probs(ids, None, everywhere).view(*ids.shape, -1)
+    assert (actual - expected).abs().max() <= 1e-5
     # bidirectional: the answer's first token is seen from the prompt's first position
     assert (expected[0, 0] - expected[1, 0]).abs().max() > 1e-4
 
 
 def test_exported_weights_are_the_rounded_ones(finished):
-    folder, _, kept = finished
+    folder, _, weights = finished
     stored = load_file(folder / "model.safetensors")
     named = {rename(name): tensor for name, tensor in stored.items()}
-    assert named.keys() == kept.keys()
+    assert named.keys() == weights.keys()
     for name, tensor in named.items():
         assert tensor.dtype == torch.bfloat16
-        assert torch.equal(tensor, kept[name].bfloat16()), name
+        assert torch.equal(tensor, weights[name].bfloat16()), name
     size = SETTINGS["vocab_size"]
     shapes = {name: tensor.shape for name, tensor in tiny.tensors(tiny.config(embedding_size=size)).items()}
     assert {name: tensor.shape for name, tensor in stored.items()} == shapes
@@ -479,12 +479,14 @@ def test_round_trip(tokenizer, text, back):
 
 
 def test_identifiers_fall_apart_into_words():
-    made = train_tokenizer(["get name of the thing and get name of it"] * 9, 400)
-    assert [piece.lstrip("\u0120") for piece in made.tokenize("getName_of")] == ["get", "name", "of"]
-    assert made("getName_of").input_ids == made("get_name__of").input_ids == made("get name of").input_ids
-    assert made.tokenize("42") == ["4", "2"]
-    assert len(made) < 400  # no more merges to be had
-    assert set(pre_tokenizers.ByteLevel.alphabet()) <= set(made.get_vocab())  # so that no text is unknown
+    tokenizer = train_tokenizer(["get name of the thing and get name of it"] * 9, 400)
+    assert [piece.lstrip("\u0120") for piece in tokenizer.tokenize("getName_of")] == ["get", "name", "of"]
+    assert (
+        tokenizer("getName_of").input_ids == tokenizer("get_name__of").input_ids == tokenizer("get name of").input_ids
+    )
+    assert tokenizer.tokenize("42") == ["4", "2"]
+    assert len(tokenizer) < 400  # no more merges to be had
+    assert set(pre_tokenizers.ByteLevel.alphabet()) <= set(tokenizer.get_vocab())  # so that no text is unknown
 
 
 # ---- the batches
@@ -625,8 +627,8 @@ def test_ratios_are_evenly_spread():
 def test_learning_rate():
     phases = [{"steps": 10, "spans": [2, 8], "batch_size": 1}, {"steps": 10, "spans": [2, 8], "batch_size": 1}]
     settings = parse({**SETTINGS, "learning_rate": 2.0, "warmup_steps": 4, "decay": 0.25, "phases": phases})
-    found = [learning_rate(settings, step) for step in range(21)]
-    assert found == pytest.approx([0.5, 1.0, 1.5, *[2.0] * 13, 1.6, 1.2, 0.8, 0.4, 0.0])
+    rates = [learning_rate(settings, step) for step in range(21)]
+    assert rates == pytest.approx([0.5, 1.0, 1.5, *[2.0] * 13, 1.6, 1.2, 0.8, 0.4, 0.0])
     constant = parse({**SETTINGS, "learning_rate": 2.0, "warmup_steps": 0, "decay": 0.0, "phases": phases})
     assert [learning_rate(constant, step) for step in range(20)] == [2.0] * 20
 
@@ -652,9 +654,9 @@ def test_loss_by_hand(network, corpus):
     log_probs = network.lm_head(network.backbone(input_ids=batch.inputs).last_hidden_state).double().log_softmax(-1)
     plain, smooth = [], []
     for row, position in batch.masked.nonzero().tolist():
-        found = log_probs[row, position]
-        plain.append(-found[batch.targets[row, position]].item())
-        smooth.append(0.9 * plain[-1] - 0.1 * found.mean().item())
+        log_p = log_probs[row, position]
+        plain.append(-log_p[batch.targets[row, position]].item())
+        smooth.append(0.9 * plain[-1] - 0.1 * log_p.mean().item())
     assert network.loss(batch, 0.0).item() == pytest.approx(sum(plain) / len(plain), abs=1e-5)
     assert network.loss(batch, 0.1).item() == pytest.approx(sum(smooth) / len(smooth), abs=1e-5)
 
