@@ -74,10 +74,10 @@ class Repo:
 
     def commit(self, files: dict[str, bytes]) -> str:
         """Add a commit with these files, move `main` to it and return its 40-hex name."""
-        made = {path: File(content, path.endswith(LARGE)) for path, content in sorted(files.items())}
-        tree = [self.name, len(self.commits), *((path, file.blob) for path, file in made.items())]
+        added = {path: File(content, path.endswith(LARGE)) for path, content in sorted(files.items())}
+        tree = [self.name, len(self.commits), *((path, file.blob) for path, file in added.items())]
         self.main = hashlib.sha1(json.dumps(tree).encode()).hexdigest()
-        self.commits[self.main] = made
+        self.commits[self.main] = added
         return self.main
 
 
@@ -146,7 +146,7 @@ class Hub:
             server.shutdown()
             server.server_close()
 
-    def asked(self, pattern: str) -> list[Request]:
+    def requests_to(self, pattern: str) -> list[Request]:
         """The requests whose method and path match a regular expression."""
         return [request for request in self.requests if re.search(pattern, f"{request.method} {request.path}")]
 
@@ -227,8 +227,8 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "tree":
             return self._json(self._tree(files, below, self.query.get("recursive", "").lower() in ("true", "1")))
         if action == "paths-info":
-            asked = urllib.parse.parse_qs(self.body.decode()).get("paths", [])
-            return self._json([self._entry(path, files[path]) for path in asked if path in files])
+            paths = urllib.parse.parse_qs(self.body.decode()).get("paths", [])
+            return self._json([self._entry(path, files[path]) for path in paths if path in files])
         return self._answer(404)
 
     def _resolve(self, kind: str, name: str, revision: str, path: str) -> None:

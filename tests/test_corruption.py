@@ -18,7 +18,7 @@ from discreteness.curves.corruption import (
     kept_by_masking,
     mismatch,
 )
-from discreteness.curves.monotone import convex, isotonic
+from discreteness.curves.price import convex
 from discreteness.languages import get_language
 from discreteness.languages.language import Language, exact_curve
 
@@ -154,22 +154,9 @@ def test_information_falls_linearly_under_its_schedule(kind):
 
 def test_schedule_of_a_curve_that_does_not_fall_everywhere():
     noise, kept = [0, 0.25, 0.5, 0.75, 1], [1.0, 0.4, 0.6, 0.5, 0.0]
-    assert isotonic(-np.array(kept)) == pytest.approx([-1, -0.5, -0.5, -0.5, 0])
     times = information_smooth(noise, kept, [0, 0.25, 0.5, 0.75, 1])
     assert times[[0, 1, 2, 4]] == pytest.approx([0, 0.125, 0.25, 1])
     assert (np.diff(times) > 0).all()
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=12))
-def test_isotonic_regression(values):
-    fitted = isotonic(np.array(values))
-    assert (np.diff(fitted) >= -1e-12).all()
-    assert fitted.sum() == pytest.approx(sum(values), abs=1e-9)
-    # optimality: residuals are orthogonal to the fit and to every rising step
-    residual = np.array(values) - fitted
-    assert residual @ fitted == pytest.approx(0, abs=1e-9)
-    assert (np.cumsum(residual[::-1]) <= 1e-9).all()
 
 
 @settings(deadline=None)

@@ -101,8 +101,11 @@ def test_answers_with_and_without_padding_are_kept_apart():
         prompt_curves(records)
     areas = smooth_corruption_of_records(records, 0).query("statistic == 'area'")
     assert areas.groupby("padding").size().to_dict() == {False: 2, True: 2}
-    said = summarise(records, 1)
-    assert "answers only: 3 answers of 2 tokens" in said and "answers with their padding: 3 answers of 3 tokens" in said
+    summary = summarise(records, 1)
+    assert (
+        "answers only: 3 answers of 2 tokens" in summary
+        and "answers with their padding: 3 answers of 3 tokens" in summary
+    )
 
 
 def test_corruption_of_the_grammar_and_its_smooth_schedule():
@@ -140,6 +143,6 @@ def test_of_unequal_answers_the_information_is_added_up():
 
 def test_optimal_step_sizes_become_policies():
     row = {"order": "random", "temperature": 1.0, "step_sizes": "optimal"}
-    found = variants(row, [1, 3, 12], curve=CURVE)
-    assert [policy["step_sizes"] for policy in found] == [optimal_steps(CURVE, count) for count in (1, 3, 12)]
-    assert all(sum(policy["step_sizes"]) == 12 for policy in found)
+    policies = variants(row, [1, 3, 12], curve=CURVE)
+    assert [policy["step_sizes"] for policy in policies] == [optimal_steps(CURVE, count) for count in (1, 3, 12)]
+    assert all(sum(policy["step_sizes"]) == 12 for policy in policies)

@@ -83,7 +83,7 @@ def test_bytes_that_are_no_json_lines_are_one_short_line(tmp_path, name, line, m
 
 TEXT = b"".join(json.dumps({**GOOD, "source": str(i)}).encode() + b"\n" for i in range(9999))
 GZIP = gzip.compress(TEXT, mtime=0)
-# Name, content, and what is said of it
+# Name, content, and the message
 NO_JSON_LINES = {
     "text": ("a.jsonl.gz", TEXT, r":1: cannot be read \(no whole gzip file: Not a gzipped file"),
     "cut": ("a.jsonl.gz", GZIP[:9999], r":[1-9]\d{3}: cannot be read \(no whole gzip file: Compressed file ended"),

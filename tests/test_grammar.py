@@ -24,8 +24,8 @@ KINDS = ["agreement", "distant_agreement", "article", "selection", "coreference"
 
 
 def violated(*texts):
-    found = grammar.violations(LANGUAGE, LANGUAGE.encode(texts))
-    return [{kind for kind in KINDS if found[kind][i]} for i in range(len(texts))]
+    kinds = grammar.violations(LANGUAGE, LANGUAGE.encode(texts))
+    return [{kind for kind in KINDS if kinds[kind][i]} for i in range(len(texts))]
 
 
 # ---- the sentences
@@ -71,9 +71,9 @@ def test_probability_by_hand(text, probability):
 
 
 def test_sentences_violate_nothing():
-    found = grammar.violations(LANGUAGE, LANGUAGE.token_ids)
-    assert list(found) == KINDS
-    assert not any(wrong.any() for wrong in found.values())
+    kinds = grammar.violations(LANGUAGE, LANGUAGE.token_ids)
+    assert list(kinds) == KINDS
+    assert not any(wrong.any() for wrong in kinds.values())
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_every_kind_is_seen_in_one_step():
     """Words drawn from their positions' marginals, each alone."""
     generator = np.random.default_rng(0)
     drawn = generator.choice(len(LANGUAGE.token_ids), (4000, LANGUAGE.length), p=LANGUAGE.probabilities)
-    found = grammar.violations(LANGUAGE, np.take_along_axis(LANGUAGE.token_ids, drawn, 0))
-    assert all(wrong.mean() > 0.02 for wrong in found.values()), {kind: wrong.mean() for kind, wrong in found.items()}
+    kinds = grammar.violations(LANGUAGE, np.take_along_axis(LANGUAGE.token_ids, drawn, 0))
+    assert all(wrong.mean() > 0.02 for wrong in kinds.values()), {kind: wrong.mean() for kind, wrong in kinds.items()}
 
 
 # ---- exact information
@@ -165,12 +165,12 @@ def test_curve_sums_to_the_entropy(curve):
 
 
 def test_subset_entropies():
-    found = subset_entropies(LANGUAGE)
-    assert found[0] == 0
-    assert found[-1] == pytest.approx(entropy(LANGUAGE), abs=1e-12)
+    entropies = subset_entropies(LANGUAGE)
+    assert entropies[0] == 0
+    assert entropies[-1] == pytest.approx(entropy(LANGUAGE), abs=1e-12)
     for position, visible in ((5, ()), (5, (1,)), (2, (4, 7)), (11, (0, 3, 8, 10))):
         bits = sum(1 << i for i in visible)
-        difference = found[bits | 1 << position] - found[bits]
+        difference = entropies[bits | 1 << position] - entropies[bits]
         assert difference == pytest.approx(conditional_entropy(position, visible), abs=1e-10)
 
 
@@ -191,9 +191,9 @@ def test_price_of_two_steps_by_enumeration(curve, first):
     """Mean over every first set of KL(p ‖ Π_{i∈S} p(x_i) Π_{i∉S} p(x_i | x_S)), from the table."""
     prices = []
     for chosen in itertools.combinations(range(12), first):
-        said = sum(conditional_entropy(i, ()) for i in chosen)
-        said += sum(conditional_entropy(i, chosen) for i in set(range(12)) - set(chosen))
-        prices.append(said - entropy(LANGUAGE))
+        cross_entropy = sum(conditional_entropy(i, ()) for i in chosen)
+        cross_entropy += sum(conditional_entropy(i, chosen) for i in set(range(12)) - set(chosen))
+        prices.append(cross_entropy - entropy(LANGUAGE))
     assert expected_kl(curve, [first, 12 - first]) == pytest.approx(np.mean(prices), abs=1e-9)
 
 
@@ -218,8 +218,8 @@ def test_draws_follow_the_probabilities():
     counts = np.bincount(LANGUAGE.sample(30000), minlength=len(LANGUAGE.probabilities)) / 30000
     for position in range(LANGUAGE.length):
         column = LANGUAGE.token_ids[:, position]
-        expected, found = (np.bincount(column, weights) for weights in (LANGUAGE.probabilities, counts))
-        assert abs(expected - found).max() < 0.015
+        expected, observed = (np.bincount(column, weights) for weights in (LANGUAGE.probabilities, counts))
+        assert abs(expected - observed).max() < 0.015
 
 
 # ---- the learned model

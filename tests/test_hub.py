@@ -158,9 +158,9 @@ def test_model(download, model, hub, checkpoint, tmp_path):
     assert record == {"repo": "org/tiny", "revision": model.main, "sha256": hashes(checkpoint)}
     assert record == json.loads((tmp_path / "downloaded.json").read_text())
     assert there(tmp_path) == checkpoint
-    assert not hub.asked(r"\.py|\.bin|README|original|sub/")
-    assert len(hub.asked("GET /org/tiny/resolve/")) == len(checkpoint)
-    assert not hub.asked("resolve/(?!" + model.main + ")")
+    assert not hub.requests_to(r"\.py|\.bin|README|original|sub/")
+    assert len(hub.requests_to("GET /org/tiny/resolve/")) == len(checkpoint)
+    assert not hub.requests_to("resolve/(?!" + model.main + ")")
     assert not any("authorization" in request.headers for request in hub.requests)
 
 
@@ -172,8 +172,8 @@ def test_data(download, data, hub, tmp_path):
     assert [json.loads(line) for line in text.splitlines()] == rows
     assert b"\\u" not in text and "naïvely".encode() in text and "✓".encode() in text
     assert list(there(tmp_path)) == ["train.jsonl"]
-    assert not hub.asked(r"\.py|test\.jsonl")
-    assert not hub.asked("resolve/(?!" + data.main + ")")
+    assert not hub.requests_to(r"\.py|test\.jsonl")
+    assert not hub.requests_to("resolve/(?!" + data.main + ")")
     assert not list((download.home / "hf").rglob("*lima*"))  # nothing is kept outside the folder
 
 
@@ -184,8 +184,8 @@ def test_gated_with_token(download, hub, tmp_path, kind, file):
     hub.add(Repo("org/gated", kind, content, tokens={"hf_good"}))
     download("org/gated", kind, tmp_path, token="hf_good")
     assert (tmp_path / file).is_file()
-    asked = hub.asked("resolve/.*" + file)
-    assert asked and all(request.headers["authorization"] == "Bearer hf_good" for request in asked)
+    requests = hub.requests_to("resolve/.*" + file)
+    assert requests and all(request.headers["authorization"] == "Bearer hf_good" for request in requests)
     large = [request for request in hub.requests if request.where == "files"]
     assert large and not any("authorization" in request.headers for request in large)
 
@@ -236,7 +236,7 @@ def test_only_what_is_missing_or_damaged(download, model, hub, checkpoint, tmp_p
     hub.requests.clear()
     download("org/tiny", "model", tmp_path)
     assert there(tmp_path) == checkpoint
-    assert {request.path.rsplit("/")[-1] for request in hub.asked("resolve")} == {"config.json", "tokenizer.json"}
+    assert {request.path.rsplit("/")[-1] for request in hub.requests_to("resolve")} == {"config.json", "tokenizer.json"}
 
 
 # ---- refusals, before anything is downloaded
@@ -250,7 +250,7 @@ PAGES = [("model", "https://huggingface.co/org/x"), ("dataset", "https://hugging
 def test_no_such_repository(download, hub, tmp_path, kind, page):
     with refused(rf"org/x: no such {kind} on the hub, or a private one \(log in with .* set HF_TOKEN\); {page}"):
         download("org/x", kind, tmp_path / "folder")
-    assert not hub.asked("resolve/") and not (tmp_path / "folder").exists()
+    assert not hub.requests_to("resolve/") and not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize("revision", ["v9", "1" * 40])
@@ -259,7 +259,7 @@ def test_no_such_revision(download, hub, tmp_path, kind, page, revision):
     hub.add(Repo("org/x", kind, CONTENT))
     with refused(f"org/x: revision {revision} does not exist; see {page}/commits/main"):
         download("org/x", kind, tmp_path / "folder", revision=revision)
-    assert not hub.asked("resolve/") and not (tmp_path / "folder").exists()
+    assert not hub.requests_to("resolve/") and not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_gated(download, hub, tmp_path, kind, page, token, message):
     hub.add(Repo("org/x", kind, CONTENT, tokens={"hf_good"}))
     with refused("org/x " + message.format(page=page)):
         download("org/x", kind, tmp_path / "folder", token=token)
-    assert not hub.asked("GET .*resolve/") and not (tmp_path / "folder").exists()
+    assert not hub.requests_to("GET .*resolve/") and not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_not_what_is_needed(download, hub, tmp_path, kind, names, message):
     hub.add(Repo("org/x", kind, dict.fromkeys(names, b"some")))
     with refused(message + ".*; nothing downloaded"):
         download("org/x", kind, tmp_path / "folder")
-    assert not hub.asked("resolve/") and not (tmp_path / "folder").exists()
+    assert not hub.requests_to("resolve/") and not (tmp_path / "folder").exists()
 
 
 def test_mistyped_token(download, hub, tmp_path):
@@ -312,7 +312,7 @@ def test_disk_too_small(download, hub, tmp_path, kind, needed):
     hub.add(Repo("org/x", kind, files))
     with refused(f"{tmp_path}: org/x needs {needed} bytes more, {needed - 1} are free"):
         download("org/x", kind, tmp_path, free=needed - 1)
-    assert not hub.asked("resolve/")
+    assert not hub.requests_to("resolve/")
 
 
 def test_disk_large_enough_for_the_rest(download, model, checkpoint, tmp_path):
@@ -362,7 +362,7 @@ def test_busy_for_ever(download, model, data, hub, tmp_path, kind, where):
     hub.faults.append(Fault(where, status=502, times=FOR_EVER))
     with refused(rf"{repo}: the hub cannot be reached or fails \(.*502.*\); run again to go on, or name a local copy"):
         download(repo, kind, tmp_path)
-    assert len(hub.asked(where)) == ATTEMPTS
+    assert len(hub.requests_to(where)) == ATTEMPTS
     assert not (tmp_path / "downloaded.json").exists()
 
 
@@ -377,7 +377,7 @@ def test_dropped_connection(download, hub, tmp_path):
     hub.faults.append(Fault("GET .*safetensors", drop=CHUNK + 1000))
     download("org/big", "model", tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == BIG
-    ranges = [request.headers.get("range") for request in hub.asked("GET .*resolve.*safetensors")]
+    ranges = [request.headers.get("range") for request in hub.requests_to("GET .*resolve.*safetensors")]
     assert ranges == [None, f"bytes={CHUNK}-"]
 
 
@@ -391,16 +391,16 @@ def test_dropped_connection_to_a_failing_hub(download, hub, tmp_path):
     hub.requests.clear(), hub.faults.clear()
     download("org/big", "model", tmp_path, free=len(BIG) - CHUNK)
     assert there(tmp_path) == {"config.json": b"{}", "model.safetensors": BIG}
-    assert [request.headers.get("range") for request in hub.asked("resolve")] == [f"bytes={CHUNK}-"]
+    assert [request.headers.get("range") for request in hub.requests_to("resolve")] == [f"bytes={CHUNK}-"]
 
 
 def arrived(folder: Path) -> int:
     """Bytes of the files in a folder in which another process works."""
-    found = 0
+    total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
-            found += path.stat().st_size if path.is_file() else 0
-    return found
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 @pytest.mark.parametrize(("kind", "kills"), [("model", 2), ("dataset", 1)])
@@ -431,9 +431,9 @@ def test_killed(download, hub, tmp_path, kind, kills):
     hub.faults.clear()
     download("org/big", kind, folder)
     assert there(folder) == files
-    asked = hub.asked("GET .*resolve")
-    assert asked[0].headers.get("range") == f"bytes={len(part)}-"
-    assert not {Path(request.path).name for request in asked} & {Path(path).name for path in finished}
+    requests = hub.requests_to("GET .*resolve")
+    assert requests[0].headers.get("range") == f"bytes={len(part)}-"
+    assert not {Path(request.path).name for request in requests} & {Path(path).name for path in finished}
 
 
 @pytest.mark.parametrize(

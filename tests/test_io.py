@@ -169,8 +169,8 @@ class Files(dict):
 
 def run_script(name, tmp_path, input, output, **params):
     """Run a workflow script as Snakemake does."""
-    made = SimpleNamespace(settings=params)
-    job = SimpleNamespace(input=Files(input), output=output, params=made, log=[str(tmp_path / "log")])
+    parameters = SimpleNamespace(settings=params)
+    job = SimpleNamespace(input=Files(input), output=output, params=parameters, log=[str(tmp_path / "log")])
     try:
         runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": job})
     finally:
@@ -194,8 +194,8 @@ def test_joined_examples_keep_their_tokens(tmp_path):
 def test_measured_prices_keep_the_names_of_models(tmp_path):
     names = ["007", "1.5", "NA", "null"]
     numbers = {"value": 0.5, "low": 0.25, "high": 1.0, "answers": 6}
-    made = {"model": names, "decoder": names[::-1], "steps": 1, "statistic": "regret", **numbers}
-    write_csv(pd.DataFrame(made), tmp_path / "a.csv")
+    columns = {"model": names, "decoder": names[::-1], "steps": 1, "statistic": "regret", **numbers}
+    write_csv(pd.DataFrame(columns), tmp_path / "a.csv")
     files = {"curves": [], "incoherence": [tmp_path / "a.csv"]}
     output = [tmp_path / "b.csv"]
     run_script("price_of_parallelism_table", tmp_path, files, output, models=[], steps=[1], seed=0, language=None)

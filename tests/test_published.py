@@ -46,7 +46,7 @@ def test_from_the_hub_to_the_figures(published):
     assert provenance["model"]["downloaded"] == {"repo": "org/dream", "revision": model.main}
     speed = json.loads((results / "benchmarks/probe/dream/lima.speed.json").read_text())
     assert speed["prompts"] == 6 and speed["tokens_per_second"] > 0 and speed["peak_memory_gb"] > 0
-    assert not hub.asked(r".*\.py") and hub.asked(r"GET .*model-00002-of-00002.safetensors")
+    assert not hub.requests_to(r".*\.py") and hub.requests_to(r"GET .*model-00002-of-00002.safetensors")
 
 
 def test_jobs_that_compute_stay_off_the_network(published, tmp_path):

@@ -19,7 +19,7 @@ import kill_workflow
 from discreteness.core import io
 from discreteness.core.errors import InputError
 from discreteness.figures.plotting import save_figure
-from discreteness.training.snapshot import PACE, State
+from discreteness.training.snapshot import PACE, Snapshot
 from discreteness.workflow import dates
 from discreteness.workflow.jobs import job
 from project import ROOT, Project
@@ -123,7 +123,7 @@ def write_figure(path):
 
 def write_state(path):
     network = torch.nn.Linear(300, 300)
-    State(path.parent, "", PACE).save(network, torch.optim.AdamW(network.parameters()), {})
+    Snapshot(path.parent, "", PACE).save(network, torch.optim.AdamW(network.parameters()), {})
 
 
 WRITERS = {

@@ -209,11 +209,11 @@ def salient(prompts: int) -> pd.DataFrame:
 
 def decay(prompts: int) -> pd.DataFrame:
     """The table of recoverable information, as its script puts it together."""
-    found = recoverable_information(records(prompts), 0)
+    information = recoverable_information(records(prompts), 0)
     unequal = spread(records(prompts), 0).rename(columns={"statistic": "variant", "mask_ratio": "group"})
     costs = salience_table(salient(prompts), 0).rename(columns={"statistic": "variant", "token_class": "group"})
-    parts = [found, unequal.assign(view="spread"), costs.assign(view="salience", padding=False)]
-    return pd.concat(parts, ignore_index=True).assign(model="one")
+    tables = [information, unequal.assign(view="spread"), costs.assign(view="salience", padding=False)]
+    return pd.concat(tables, ignore_index=True).assign(model="one")
 
 
 def test_recoverable_information_of_one_answer_has_values_only(tmp_path):
@@ -258,9 +258,11 @@ def test_the_price_of_one_answer(tmp_path):
 
 
 def test_the_command_says_what_one_answer_cannot_tell():
-    said = summarise(records(1), 2)
-    assert "1 answer of 4 tokens" in said and "(equal steps; no interval from 1 answer)" in said
-    assert "these step sizes fit this answer alone, what others lose is unknown: 1 3" in said and "nan" not in said
+    summary = summarise(records(1), 2)
+    assert "1 answer of 4 tokens" in summary and "(equal steps; no interval from 1 answer)" in summary
+    assert (
+        "these step sizes fit this answer alone, what others lose is unknown: 1 3" in summary and "nan" not in summary
+    )
     assert "± half a 95 % interval" in summarise(records(2), 2)
 
 
@@ -365,7 +367,7 @@ def test_the_sampled_price_of_one_sentence_and_of_two():
     assert np.isfinite(one["value"]) and np.isnan([one["low"], one["high"]]).all()
     prices = sampled_price(oracle, GRAMMAR, [6, 6], 2)
     two = language_price_table(oracle, GRAMMAR, [2], 2).set_index("statistic").loc["sampled_kl"]
-    half = 12.706 * prices.std(ddof=1) / math.sqrt(2)
+    half = math.tan(0.475 * math.pi) * prices.std(ddof=1) / math.sqrt(2)  # Student's t with 1 degree of freedom
     assert (two["value"], two["high"] - two["value"]) == pytest.approx((prices.mean(), half))
 
 

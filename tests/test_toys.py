@@ -16,7 +16,7 @@ from discreteness.languages import get_language
 from discreteness.languages.language import Language, entropy, exact_curve, subset_entropies, total_correlation
 from discreteness.training.loop import train
 from discreteness.training.tokenizer import word_tokenizer
-from discreteness.trap.exact import decoding_distribution, learning_error, verdict
+from discreteness.trap.exact import decoding_distribution, learning_error
 from discreteness.workflow.configuration import ROOT
 from discreteness.workflow.yaml_files import read_yaml
 
@@ -31,38 +31,40 @@ def texts(language, distribution):
     return {language.text(ids): p for ids, p in distribution.items()}
 
 
+def invalid(language, distribution):
+    """Probability of the strings that are no sentences."""
+    return np.array(list(distribution.values()))[~language.contains(np.array(list(distribution)))].sum()
+
+
+def kl(language, distribution):
+    """KL(language ‖ distribution), nats."""
+    q = np.array([distribution[tuple(ids)] for ids in language.token_ids.tolist()])
+    return (language.probabilities * np.log(language.probabilities / q)).sum()
+
+
 # ---- {"He likes apple", "I play tennis"}
 
 
 def test_toy_in_one_step():
     distribution = decoded(TOY, 3)
-    found = texts(TOY, distribution)
-    expected = {f"{a} {b} {c}" for a in ("He", "I") for b in ("likes", "play") for c in ("apple", "tennis")}
-    assert found.keys() == expected
-    assert list(found.values()) == pytest.approx([1 / 8] * 8)
-    said = verdict(TOY, distribution)
-    assert (said.strings, said.unseen_strings) == (8, 0.75)
-    assert said.invalid == pytest.approx(0.75)
-    assert said.forward_kl == pytest.approx(2 * math.log(2))
-    assert said.reverse_kl == math.inf
+    strings = [f"{a} {b} {c}" for a in ("He", "I") for b in ("likes", "play") for c in ("apple", "tennis")]
+    assert texts(TOY, distribution) == pytest.approx(dict.fromkeys(strings, 1 / 8))
+    assert invalid(TOY, distribution) == pytest.approx(0.75)
+    assert kl(TOY, distribution) == pytest.approx(2 * math.log(2))
 
 
 @pytest.mark.parametrize("sizes", [(1, 2), (1, 1, 1)])
 def test_toy_is_right_once_one_token_is_known(sizes):
     distribution = decoded(TOY, *sizes)
     assert texts(TOY, distribution) == pytest.approx({"He likes apple": 0.5, "I play tennis": 0.5})
-    said = verdict(TOY, distribution)
-    assert (said.strings, said.invalid, said.unseen_strings) == (2, 0, 0)
-    assert said.forward_kl == pytest.approx(0, abs=1e-12)
-    assert said.reverse_kl == pytest.approx(0, abs=1e-12)
+    assert kl(TOY, distribution) == pytest.approx(0, abs=1e-12)
 
 
 def test_toy_with_two_tokens_at_once_first():
     """Half of the pairs disagree; a pair that agrees fixes the third token, one that does not leaves it open."""
     distribution = decoded(TOY, 2, 1)
-    said = verdict(TOY, distribution)
-    assert said.invalid == pytest.approx(0.5)
-    assert said.forward_kl == pytest.approx(math.log(2))
+    assert invalid(TOY, distribution) == pytest.approx(0.5)
+    assert kl(TOY, distribution) == pytest.approx(math.log(2))
     assert expected_kl(exact_curve(TOY), [2, 1]) == pytest.approx(math.log(2))
 
 
@@ -78,12 +80,9 @@ def test_toy_information():
 
 def test_abab_in_one_step():
     distribution = decoded(ABAB, 4)
-    said = verdict(ABAB, distribution)
     assert list(distribution.values()) == pytest.approx([1 / 16] * 16)
-    assert said.invalid == pytest.approx(14 / 16)
-    assert said.unseen_strings == 14 / 16
-    assert said.forward_kl == pytest.approx(3 * math.log(2)) == pytest.approx(total_correlation(ABAB))
-    assert said.reverse_kl == math.inf
+    assert invalid(ABAB, distribution) == pytest.approx(14 / 16)
+    assert kl(ABAB, distribution) == pytest.approx(3 * math.log(2)) == pytest.approx(total_correlation(ABAB))
 
 
 @pytest.mark.parametrize("sizes", [(1, 3), (1, 2, 1), (1, 1, 1, 1)])
@@ -93,9 +92,9 @@ def test_abab_is_right_once_one_token_is_known(sizes):
 
 def test_abab_in_two_steps():
     """Two tokens agree half of the time and then fix the rest; else the others are drawn from their marginals."""
-    said = verdict(ABAB, decoded(ABAB, 2, 2))
-    assert said.invalid == pytest.approx(0.5)
-    assert said.forward_kl == pytest.approx(math.log(2))
+    distribution = decoded(ABAB, 2, 2)
+    assert invalid(ABAB, distribution) == pytest.approx(0.5)
+    assert kl(ABAB, distribution) == pytest.approx(math.log(2))
 
 
 # ---- any language
@@ -107,7 +106,7 @@ def test_mixture_over_orders_costs_less_than_the_orders_do():
     assert f.sum() == pytest.approx(entropy(language), abs=1e-12)
     for sizes in ([3], [1, 2], [2, 1], [1, 1, 1]):
         price = expected_kl(f, sizes)
-        paid = verdict(language, decoded(language, *sizes)).forward_kl
+        paid = kl(language, decoded(language, *sizes))
         assert paid <= price + 1e-9
         if len(sizes) in (1, 3):  # one order of sets, or no price at all
             assert paid == pytest.approx(price, abs=1e-9)
@@ -155,7 +154,7 @@ def test_learning_error_in_closed_form(name):
     language = get_language(name)
     assert learning_error(OracleDenoiser(language), language, 8) == pytest.approx(np.zeros(language.length), abs=1e-6)
 
-    n = len(language.words) + 1  # and the end token
+    n = len(language.words) + 1  # and EOS
     logits = torch.tensor([0.0] * n + [-1e4])  # never the mask
     ignorant = MockDenoiser(list(reversed(language.words)), lambda ids, queries: logits.expand(len(queries), -1))
     expected = [math.log(n) - math.log(2), *[math.log(n)] * (language.length - 1)]
@@ -175,21 +174,20 @@ def test_learned_toy_falls_into_the_trap(tmp_path):
     assert model.tokenizer.decode([5, 7, 9]) == "I likes tennis"
     assert learning_error(model, TOY, 16).sum() < 0.1 * entropy(TOY)
 
-    def invalid(*sizes):
-        found = decoding_distribution(model, 3, sizes)
-        sentences = TOY.contains(TOY.translate(model, np.array(list(found))))
-        assert sum(found.values()) == pytest.approx(1)
-        return np.array(list(found.values()))[~sentences].sum()
+    def invalid_share(*sizes):
+        distribution = decoding_distribution(model, 3, sizes)
+        assert sum(distribution.values()) == pytest.approx(1)
+        sentences = TOY.contains(TOY.translate(model, np.array(list(distribution))))
+        return np.array(list(distribution.values()))[~sentences].sum()
 
-    assert invalid(3) == pytest.approx(0.75, abs=0.03)
-    assert invalid(1, 2) < 0.1
-    assert invalid(1, 1, 1) < 0.1
+    assert invalid_share(3) == pytest.approx(0.75, abs=0.03)
+    assert invalid_share(1, 2) < 0.1
+    assert invalid_share(1, 1, 1) < 0.1
 
 
 def test_words_as_tokens_are_counted():
     rows = load_dataset("toy", {"kind": "toy"})
-    made = word_tokenizer(rows["answer"], 10)
-    assert len(made) == 10
+    assert len(word_tokenizer(rows["answer"], 10)) == 10
     with pytest.raises(InputError, match="train.vocab_size: 9 is too few for 6 words and 4 special tokens"):
         word_tokenizer(rows["answer"], 9)
 

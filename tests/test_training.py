@@ -12,27 +12,28 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from discreteness.training.settings import parse
 from safetensors.torch import load_file
 from tokenizers import pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import tiny
-from discreteness import training
 from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.llada import rename
-from discreteness.training import Network, _sample, state, train
+from discreteness.training import loop as training
+from discreteness.training import snapshot
 from discreteness.training.batches import Batch, _ratios, draw, encode, learning_rate
 from discreteness.training.export import llada_config
-from discreteness.training.snapshot import Pace, State
+from discreteness.training.loop import Network, _sample, train
+from discreteness.training.rows import TrainingSettings
+from discreteness.training.snapshot import Pace, Snapshot
 from discreteness.training.start import closed_form
 from discreteness.training.tokenizer import BOS, EOS, EOT, MASK, train_tokenizer
 
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "data" / "llada-8b-style" / "checkpoint"
 STEPS = 23
-ALWAYS = Pace(seconds=0, share=math.inf)  # a state after every step
+ALWAYS = Pace(seconds=0, share=math.inf)  # a snapshot after every step
 SETTINGS = {
     "data": "made-up",  # a key of the row that training has no use for
     "vocab_size": 300,
@@ -85,17 +86,17 @@ def one_thread():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An uninterrupted training: its folder, its record, the network's weights before they were rounded."""
-    folder, kept = tmp_path_factory.mktemp("finished"), {}
+    folder, weights = tmp_path_factory.mktemp("finished"), {}
     with pytest.MonkeyPatch.context() as patch:
 
         def export(tensors, *rest):
-            kept.update({name: tensor.clone() for name, tensor in tensors.items()})
+            weights.update({name: tensor.clone() for name, tensor in tensors.items()})
             return training_export(tensors, *rest)
 
         training_export = training.export
         patch.setattr(training, "export", export)
         record = train(ROWS, SETTINGS, 1, folder / "out", folder / "state")
-    return folder / "out", record, kept
+    return folder / "out", record, weights
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def corpus(tokenizer):
-    return encode(ROWS, tokenizer, parse(SETTINGS), tokenizer.convert_tokens_to_ids(MASK))
+    return encode(ROWS, tokenizer, TrainingSettings.read(SETTINGS, "train"), tokenizer.convert_tokens_to_ids(MASK))
 
 
 def weights(folder: Path) -> bytes:
@@ -137,7 +138,7 @@ def forget_time(record: dict) -> dict:
 
 def test_same_seed_same_bytes_other_seed_other_bytes(finished, tmp_path):
     folder, record, _ = finished
-    torch.manual_seed(99)  # the caller's random state is neither used nor changed
+    torch.manual_seed(99)  # the caller's random number generator is neither used nor changed
     before = torch.random.get_rng_state()
     again = train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -159,19 +160,19 @@ def test_a_sample_of_the_rows_depends_on_the_seed_and_keeps_their_order():
 
 
 def test_record(finished):
-    folder, record, kept = finished
+    folder, record, weights = finished
     assert json.loads((folder / "training.json").read_text()) == record
     assert (record["settings"], record["seed"], record["rows"]) == (SETTINGS, 1, 60)
     assert record["steps"] == len(record["losses"]) == STEPS
     assert record["threads"] == 1
-    assert record["parameters"] == sum(tensor.numel() for tensor in kept.values())
+    assert record["parameters"] == sum(tensor.numel() for tensor in weights.values())
     assert sum(record["losses"][-5:]) < sum(record["losses"][:5])
 
 
 def test_first_step_is_taken_from_the_closed_form_start(finished, tokenizer, corpus):
-    network = Network(llada_config(parse(SETTINGS), len(tokenizer), 3, 1), seed=1)
+    network = Network(llada_config(TrainingSettings.read(SETTINGS, "train"), len(tokenizer), 3, 1), seed=1)
     closed_form(network, corpus, seed=1)
-    first = network.loss(draw(corpus, parse(SETTINGS), 1, 0), 0.1).item()
+    first = network.loss(draw(corpus, TrainingSettings.read(SETTINGS, "train"), 1, 0), 0.1).item()
     assert finished[1]["losses"][0] == pytest.approx(first, abs=1e-4)
 
 
@@ -185,7 +186,7 @@ def steps(monkeypatch):
 
 def test_interrupted_training_ends_with_the_same_weights(finished, steps, tmp_path, monkeypatch):
     folder, record, _ = finished
-    for at in (1, 4, 12):  # before any state, then in both phases
+    for at in (1, 4, 12):  # before any snapshot, then in both phases
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
             interrupt(patch, at)
             train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
@@ -204,9 +205,9 @@ def test_interrupted_while_saving(finished, steps, tmp_path, monkeypatch):
             Path(path).write_bytes(Path(path).read_bytes()[:1000])
             raise Interrupted
 
-    original = state.save_file
+    original = snapshot.save_file
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(state, "save_file", save_file)
+        patch.setattr(snapshot, "save_file", save_file)
         train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state", ALWAYS)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["state.safetensors"]
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
@@ -217,7 +218,7 @@ def test_interrupted_while_saving(finished, steps, tmp_path, monkeypatch):
 VICTIM = """
 import sys, time, pathlib
 import test_training as here
-from discreteness import training
+from discreteness.training import loop as training
 
 def slow(corpus, settings, seed, step):
     time.sleep(0.02 if step < 12 else 120)
@@ -259,7 +260,7 @@ def test_interrupted_while_writing_the_result(finished, steps, tmp_path, monkeyp
 
 
 def saved_by(rows, settings, seed, folder, monkeypatch) -> Path:
-    """The state that a training interrupted in its eighth step leaves."""
+    """The snapshot of a training that was interrupted in its eighth step."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         interrupt(patch, 8)
         train(rows, settings, seed, folder / "out", folder / "state", ALWAYS)
@@ -297,7 +298,7 @@ def empty(path):
 
 
 def without_header(path):
-    state.save_file(load_file(path), path)
+    snapshot.save_file(load_file(path), path)
 
 
 @pytest.mark.parametrize("damage", [cut, flip, empty, without_header])
@@ -305,8 +306,8 @@ def test_a_damaged_state_is_one_line_and_a_fresh_start(finished, steps, tmp_path
     damage(saved_by(ROWS, SETTINGS, 1, tmp_path, monkeypatch))
     steps.clear(), caplog.clear()
     train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
-    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "state.safetensors cannot be read" in said and "\n" not in said
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "state.safetensors cannot be read" in message and "\n" not in message
     assert steps == list(range(STEPS))
     assert weights(tmp_path / "out") == weights(finished[0])
 
@@ -320,22 +321,22 @@ def test_a_damaged_state_is_one_line_and_a_fresh_start(finished, steps, tmp_path
     ],
 )
 def test_pace(tmp_path, monkeypatch, network, pace, cost, due):
-    """On a clock that only moves as said here: steps of a second, and what saving takes."""
+    """With a simulated clock: steps take a second, and saving takes `cost` seconds."""
     now, saved = 0.0, []
-    monkeypatch.setattr(state.time, "monotonic", lambda: now)
+    monkeypatch.setattr(snapshot.time, "monotonic", lambda: now)
 
     def save_file(tensors, path, metadata):
         nonlocal now
         now += cost
         Path(path).touch()
 
-    monkeypatch.setattr(state, "save_file", save_file)
-    kept = State(tmp_path, "", pace)
+    monkeypatch.setattr(snapshot, "save_file", save_file)
+    current = Snapshot(tmp_path, "", pace)
     for second in range(1, 121):
         now += 1
-        if kept.due():
+        if current.due():
             saved.append(second)
-            kept.save(network, torch.optim.AdamW(network.parameters()), {})
+            current.save(network, torch.optim.AdamW(network.parameters()), {})
     assert saved == due
 
 
@@ -355,20 +356,20 @@ def test_loss_that_is_not_finite(tmp_path, monkeypatch, bad):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"d_model": 18, "n_heads": 4}, "train.d_model: 18 .* n_heads = 4"),
-        ({"d_model": 12, "n_heads": 4}, "train.d_model: 12"),  # 3 a head: rotary positions need pairs
-        ({"phases": [{"steps": 1, "spans": [8, 7], "batch_size": 1}]}, r"train.phases: spans \[8, 7\]"),
-        ({"phases": [{"steps": 1, "spans": [8, 33], "batch_size": 1}]}, "train.phases: .* max_sequence_length = 96"),
-        ({"max_prompt_length": 81}, r"train.phases: spans \[6, 16\] with prompts of 81 tokens"),
+        ({"d_model": 18, "n_heads": 4}, "train: d_model: 18 .* n_heads = 4"),
+        ({"d_model": 12, "n_heads": 4}, "train: d_model: 12"),  # 3 a head: rotary positions need pairs
+        ({"phases": [{"steps": 1, "spans": [8, 7], "batch_size": 1}]}, r"train: phases: spans \[8, 7\]"),
+        ({"phases": [{"steps": 1, "spans": [8, 33], "batch_size": 1}]}, "train: phases: .* max_sequence_length = 96"),
+        ({"max_prompt_length": 81}, r"train: phases: spans \[6, 16\] with prompts of 81 tokens"),
     ],
 )
 def test_settings_that_do_not_fit(changes, message):
     with pytest.raises(InputError, match=message):
-        parse({**SETTINGS, **changes})
+        TrainingSettings.read({**SETTINGS, **changes}, "train")
 
 
 def test_settings():
-    chosen = parse({**SETTINGS, "max_prompt_length": 80})  # just fits
+    chosen = TrainingSettings.read({**SETTINGS, "max_prompt_length": 80}, "train")  # just fits
     assert chosen.steps == STEPS
     assert [chosen.phase(step).batch_size for step in (0, 9, 10, STEPS - 1)] == [4, 4, 6, 6]
     assert [phase.label_smoothing for phase in chosen.phases] == [0.1, 0.0]
@@ -378,7 +379,7 @@ def test_settings():
 
 def test_no_prompt_short_enough(tokenizer):
     with pytest.raises(InputError, match="train.max_prompt_length: no prompt has 5 tokens or fewer"):
-        encode(ROWS, tokenizer, parse({**SETTINGS, "max_prompt_length": 5}), 3)
+        encode(ROWS, tokenizer, TrainingSettings.read({**SETTINGS, "max_prompt_length": 5}, "train"), 3)
 
 
 # ---- the files
@@ -397,20 +398,20 @@ def test_loader_computes_what_the_network_computes(finished):
         hidden = network.backbone(input_ids=ids, use_cache=False).last_hidden_state
         expected = network.lm_head(hidden).log_softmax(-1)
     everywhere = torch.cartesian_prod(*map(torch.arange, ids.shape))
-    found = denoiser.log_probs(ids, None, everywhere).view(*ids.shape, -1)
-    assert (found - expected).abs().max() <= 1e-5
+    actual = denoiser.log_probs(ids, None, everywhere).view(*ids.shape, -1)
+    assert (actual - expected).abs().max() <= 1e-5
     # bidirectional: the answer's first token is seen from the prompt's first position
     assert (expected[0, 0] - expected[1, 0]).abs().max() > 1e-4
 
 
 def test_exported_weights_are_the_rounded_ones(finished):
-    folder, _, kept = finished
+    folder, _, weights = finished
     stored = load_file(folder / "model.safetensors")
     named = {rename(name): tensor for name, tensor in stored.items()}
-    assert named.keys() == kept.keys()
+    assert named.keys() == weights.keys()
     for name, tensor in named.items():
         assert tensor.dtype == torch.bfloat16
-        assert torch.equal(tensor, kept[name].bfloat16()), name
+        assert torch.equal(tensor, weights[name].bfloat16()), name
     size = SETTINGS["vocab_size"]
     shapes = {name: tensor.shape for name, tensor in tiny.tensors(tiny.config(embedding_size=size)).items()}
     assert {name: tensor.shape for name, tensor in stored.items()} == shapes
@@ -479,19 +480,21 @@ def test_round_trip(tokenizer, text, back):
 
 
 def test_identifiers_fall_apart_into_words():
-    made = train_tokenizer(["get name of the thing and get name of it"] * 9, 400)
-    assert [piece.lstrip("\u0120") for piece in made.tokenize("getName_of")] == ["get", "name", "of"]
-    assert made("getName_of").input_ids == made("get_name__of").input_ids == made("get name of").input_ids
-    assert made.tokenize("42") == ["4", "2"]
-    assert len(made) < 400  # no more merges to be had
-    assert set(pre_tokenizers.ByteLevel.alphabet()) <= set(made.get_vocab())  # so that no text is unknown
+    tokenizer = train_tokenizer(["get name of the thing and get name of it"] * 9, 400)
+    assert [piece.lstrip("\u0120") for piece in tokenizer.tokenize("getName_of")] == ["get", "name", "of"]
+    assert (
+        tokenizer("getName_of").input_ids == tokenizer("get_name__of").input_ids == tokenizer("get name of").input_ids
+    )
+    assert tokenizer.tokenize("42") == ["4", "2"]
+    assert len(tokenizer) < 400  # no more merges to be had
+    assert set(pre_tokenizers.ByteLevel.alphabet()) <= set(tokenizer.get_vocab())  # so that no text is unknown
 
 
 # ---- the batches
 
 
 def encoded_with(tokenizer, **changes):
-    settings = parse({**SETTINGS, **changes})
+    settings = TrainingSettings.read({**SETTINGS, **changes}, "train")
     return encode(ROWS, tokenizer, settings, 3), settings
 
 
@@ -520,7 +523,7 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def test_draw_is_a_function_of_seed_and_step(corpus):
-    settings = parse(SETTINGS)
+    settings = TrainingSettings.read(SETTINGS, "train")
     forwards = [draw(corpus, settings, 7, step) for step in range(STEPS)]
     torch.manual_seed(3)
     for step in reversed(range(STEPS)):
@@ -594,7 +597,7 @@ def test_running_text(tokenizer):
 
 
 def test_text_shorter_than_a_batch(tokenizer):
-    settings = parse({**SETTINGS, "text_share": 1.0})
+    settings = TrainingSettings.read({**SETTINGS, "text_share": 1.0}, "train")
     corpus = encode(ROWS.head(1), tokenizer, settings, 3)
     length = len(corpus.stream)
     assert length < 64
@@ -624,10 +627,14 @@ def test_ratios_are_evenly_spread():
 
 def test_learning_rate():
     phases = [{"steps": 10, "spans": [2, 8], "batch_size": 1}, {"steps": 10, "spans": [2, 8], "batch_size": 1}]
-    settings = parse({**SETTINGS, "learning_rate": 2.0, "warmup_steps": 4, "decay": 0.25, "phases": phases})
-    found = [learning_rate(settings, step) for step in range(21)]
-    assert found == pytest.approx([0.5, 1.0, 1.5, *[2.0] * 13, 1.6, 1.2, 0.8, 0.4, 0.0])
-    constant = parse({**SETTINGS, "learning_rate": 2.0, "warmup_steps": 0, "decay": 0.0, "phases": phases})
+    settings = TrainingSettings.read(
+        {**SETTINGS, "learning_rate": 2.0, "warmup_steps": 4, "decay": 0.25, "phases": phases}, "train"
+    )
+    rates = [learning_rate(settings, step) for step in range(21)]
+    assert rates == pytest.approx([0.5, 1.0, 1.5, *[2.0] * 13, 1.6, 1.2, 0.8, 0.4, 0.0])
+    constant = TrainingSettings.read(
+        {**SETTINGS, "learning_rate": 2.0, "warmup_steps": 0, "decay": 0.0, "phases": phases}, "train"
+    )
     assert [learning_rate(constant, step) for step in range(20)] == [2.0] * 20
 
 
@@ -636,32 +643,32 @@ def test_learning_rate():
 
 @pytest.fixture
 def network(tokenizer):
-    return Network(llada_config(parse(SETTINGS), len(tokenizer), 3, 1), seed=0)
+    return Network(llada_config(TrainingSettings.read(SETTINGS, "train"), len(tokenizer), 3, 1), seed=0)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_of_a_network_that_knows_nothing(network, corpus, smoothing):
     torch.nn.init.zeros_(network.lm_head.weight)
-    loss = network.loss(draw(corpus, parse(SETTINGS), 0, 0), smoothing)
+    loss = network.loss(draw(corpus, TrainingSettings.read(SETTINGS, "train"), 0, 0), smoothing)
     assert loss.item() == pytest.approx(math.log(SETTINGS["vocab_size"]), abs=1e-6)
 
 
 @torch.no_grad()
 def test_loss_by_hand(network, corpus):
-    batch = draw(corpus, parse(SETTINGS), 0, 1)
+    batch = draw(corpus, TrainingSettings.read(SETTINGS, "train"), 0, 1)
     log_probs = network.lm_head(network.backbone(input_ids=batch.inputs).last_hidden_state).double().log_softmax(-1)
     plain, smooth = [], []
     for row, position in batch.masked.nonzero().tolist():
-        found = log_probs[row, position]
-        plain.append(-found[batch.targets[row, position]].item())
-        smooth.append(0.9 * plain[-1] - 0.1 * found.mean().item())
+        log_p = log_probs[row, position]
+        plain.append(-log_p[batch.targets[row, position]].item())
+        smooth.append(0.9 * plain[-1] - 0.1 * log_p.mean().item())
     assert network.loss(batch, 0.0).item() == pytest.approx(sum(plain) / len(plain), abs=1e-5)
     assert network.loss(batch, 0.1).item() == pytest.approx(sum(smooth) / len(smooth), abs=1e-5)
 
 
 def test_what_cannot_be_seen_does_not_matter(network, corpus):
     """The loss depends on what stands behind a mask only through the targets that are scored."""
-    batch = draw(corpus, parse({**SETTINGS, "text_share": 0.0}), 0, 0)
+    batch = draw(corpus, TrainingSettings.read({**SETTINGS, "text_share": 0.0}, "train"), 0, 0)
     changed = torch.where(batch.masked, batch.targets, 77)
     assert network.loss(batch, 0.0) == network.loss(Batch(batch.inputs, changed, batch.masked), 0.0)
 
@@ -687,7 +694,7 @@ def test_closed_form_start_beats_an_untouched_network(network, corpus):
 
 
 def test_closed_form_start_is_a_function_of_the_seed(network, tokenizer, corpus):
-    other = Network(llada_config(parse(SETTINGS), len(tokenizer), 3, 1), seed=0)
+    other = Network(llada_config(TrainingSettings.read(SETTINGS, "train"), len(tokenizer), 3, 1), seed=0)
     torch.manual_seed(5)
     closed_form(network, corpus, seed=0)
     torch.manual_seed(6)

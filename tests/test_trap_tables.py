@@ -10,7 +10,6 @@ import tiny
 from discreteness.coherence.incoherence import incoherence, with_judge
 from discreteness.coherence.rescoring import rescore
 from discreteness.core.errors import InputError
-from discreteness.core.statistics import wilson
 from discreteness.decoding import decode
 from discreteness.decoding.rows import check_decoders, is_adaptive, needs_recomputing, variants
 from discreteness.decoding.tables import answers_table, references_table
@@ -32,27 +31,27 @@ def prices(language, steps, sentences=200):
 
 
 def test_price_of_the_toy_in_closed_form():
-    found = prices(TOY, [1, 2, 3])
-    assert found[1, "expected_kl"].value == pytest.approx(2 * math.log(2))
-    assert found[1, "own_kl"].value == pytest.approx(2 * math.log(2))
-    assert found[1, "sampled_kl"].value == pytest.approx(2 * math.log(2), abs=1e-6)  # the same for every sentence
+    price = prices(TOY, [1, 2, 3])
+    assert price[1, "expected_kl"].value == pytest.approx(2 * math.log(2))
+    assert price[1, "own_kl"].value == pytest.approx(2 * math.log(2))
+    assert price[1, "sampled_kl"].value == pytest.approx(2 * math.log(2), abs=1e-6)  # the same for every sentence
     for steps in (2, 3):  # the first token says it all
-        assert found[steps, "expected_kl"].value == pytest.approx(0, abs=1e-9)
-        assert found[steps, "own_kl"].value == pytest.approx(0, abs=1e-9)
-        assert found[steps, "sampled_kl"].value == pytest.approx(0, abs=1e-6)
+        assert price[steps, "expected_kl"].value == pytest.approx(0, abs=1e-9)
+        assert price[steps, "own_kl"].value == pytest.approx(0, abs=1e-9)
+        assert price[steps, "sampled_kl"].value == pytest.approx(0, abs=1e-6)
 
 
 def test_price_of_the_grammar():
-    found = prices(GRAMMAR, [1, 2, 4, 12], 400)
-    assert found[1, "expected_kl"].value == pytest.approx(total_correlation(GRAMMAR))
-    assert found[1, "own_kl"].value == pytest.approx(total_correlation(GRAMMAR))
-    assert 0 < found[2, "own_kl"].value < found[2, "expected_kl"].value  # Jensen
-    assert (4, "own_kl") not in found and found[12, "own_kl"].value == 0
-    assert found[12, "expected_kl"].value == pytest.approx(0, abs=1e-9)
+    price = prices(GRAMMAR, [1, 2, 4, 12], 400)
+    assert price[1, "expected_kl"].value == pytest.approx(total_correlation(GRAMMAR))
+    assert price[1, "own_kl"].value == pytest.approx(total_correlation(GRAMMAR))
+    assert 0 < price[2, "own_kl"].value < price[2, "expected_kl"].value  # Jensen
+    assert (4, "own_kl") not in price and price[12, "own_kl"].value == 0
+    assert price[12, "expected_kl"].value == pytest.approx(0, abs=1e-9)
     for steps in (1, 2, 4, 12):
-        sampled = found[steps, "sampled_kl"]
+        sampled = price[steps, "sampled_kl"]
         error = (sampled.high - sampled.low) / 3.92
-        assert abs(sampled.value - found[steps, "expected_kl"].value) <= 4 * error + 1e-4
+        assert abs(sampled.value - price[steps, "expected_kl"].value) <= 4 * error + 1e-4
 
 
 def test_strings_of_the_toy():
@@ -77,12 +76,6 @@ def test_sentences_are_judged_by_kind():
     assert (table["samples"] == 4).all()
     kinds = table[table.index.str.startswith("invalid_")]["value"]
     assert kinds.sum() >= 0.5  # every invalid string has a kind
-
-
-def test_wilson():
-    """Wilson (1927), n = 10: 0 of 10 is compatible with up to 28 %, 5 of 10 with 24 to 76 %."""
-    assert wilson(0, 10) == pytest.approx((0, 0, 0.2775), abs=1e-3)
-    assert wilson(5, 10) == pytest.approx((0.5, 0.2366, 0.7634), abs=1e-3)
 
 
 # ---- variants

@@ -1,4 +1,4 @@
-"""Recoverable information by position, distance, mask ratio and class, its spread, and what salient words cost."""
+"""Recoverable information by position, distance, mask ratio and class, its spread, and the cost of salient words."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What decoding a known language in fewer steps costs: exact, estimated from samples, and of the sampler itself."""
+"""What decoding a known language in fewer steps costs: exact, from samples, and for the mixture over orders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Put a model under results/models: its checkpoint, checked against the hashes its row states, or an oracle's name."""
+"""Link a model into results/models: its checkpoint, verified against the hashes in its row, or an oracle's name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What each number of parallel steps costs, from the information curve, beside what is known or was measured."""
+"""What each number of parallel steps costs, from the information curve, with exact and measured values to compare."""
 
 import pandas as pd
 
@@ -24,7 +24,7 @@ def sampled(path: str, model: str) -> pd.DataFrame:
 
 
 def main(input, output, params) -> None:
-    """Predicted prices of every model, then what they can be compared with."""
+    """Predicted prices of every model, then the exact and measured values to compare with."""
     frames = [
         prices_of_records(read_rows(path), params.steps, params.seed).assign(model=model)
         for model, path in zip(params.models, input.curves, strict=True)

@@ -1,4 +1,4 @@
-"""Information kept against nominal noise: exact for a known language, for masking with every model."""
+"""Information kept at each noise level: exact for a known language; for every model, under masking."""
 
 import pandas as pd
 

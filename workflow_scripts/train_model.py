@@ -1,4 +1,4 @@
-"""Train a small model and write it in the published layout."""
+"""Train a small model and write it in the layout of a published checkpoint."""
 
 from pathlib import Path
 

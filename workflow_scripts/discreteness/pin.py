@@ -1,7 +1,8 @@
 """`python -m discreteness.pin NAME… [--table FILE] [--check]`: write the newest commit of rows' `repo` into the table.
 
 Only `revision` is written: comments and layout stay, and the edited table must read as the old one plus the new
-revisions, or nothing is written.
+revisions, or nothing is written. The text is edited at the positions of PyYAML's nodes: a round trip through
+ruamel.yaml changes line ends and indentation and drops comments in flow rows, and its positions lack the values' ends.
 """
 
 import argparse
@@ -18,10 +19,10 @@ from discreteness.workflow.yaml_files import read_yaml
 
 
 def pin(text: str, name: str, commit: str) -> str:
-    """A YAML table's text with `revision: commit` in the row `name`, which has a `repo`; all else as it was.
+    """A YAML table's text with `revision: commit` in the row `name`, which has a `repo`; all else is unchanged.
 
-    Block rows get a line below `repo`, flow rows (`{...}`) a pair behind it; a revision that is there is replaced.
-    Raises InputError where the row's text cannot be edited without changing more (an alias, a merged key).
+    Block rows get a line after `repo`, flow rows (`{...}`) a pair after it; an existing revision is replaced.
+    Raises InputError where the edit would change more than this row (an alias, a merged key).
     """
     # a commit that happens to read as a number is quoted
     pair = f"revision: {commit if yaml.safe_load(commit) == commit else repr(commit)}"
@@ -53,7 +54,7 @@ def pin(text: str, name: str, commit: str) -> str:
 
 
 def _keys(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-    """The keys written in a mapping's own text -> their nodes, which know where they stand."""
+    """The keys written in a mapping's text -> the nodes of key and value, with their positions in the text."""
     return {key.value: (key, value) for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
@@ -64,7 +65,7 @@ def pin_table(table: Path, names: list[str], check: bool = False) -> list[str]:
     `repo`, and whatever the hub refuses.
     """
     rows = read_yaml(table)
-    with table.open(encoding="utf-8", newline="") as file:  # line ends as they are
+    with table.open(encoding="utf-8", newline="") as file:  # line ends are kept
         text = before = file.read()
     for name in names:
         if name not in rows:

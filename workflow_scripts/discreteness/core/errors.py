@@ -1,5 +1,5 @@
-"""The one exception for things the user can put right."""
+"""The one exception for user errors."""
 
 
 class InputError(Exception):
-    """Bad configuration, data or checkpoint. The message is one line: where, what was found, what was expected."""
+    """Invalid configuration, data or checkpoint. The message is one line: place, value, expected value."""

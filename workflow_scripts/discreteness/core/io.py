@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read with their columns checked."""
+"""Files: written completely or not at all, read with their columns checked."""
 
 import errno
 import fcntl
@@ -21,7 +21,8 @@ from discreteness.core.columns import COLUMNS
 from discreteness.core.errors import InputError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# Columns of tidy tables that hold text whatever it looks like: those of the Parquet tables, and what only CSVs have
+# Columns of tidy tables that are read as text, also where it looks like numbers: the text columns of the Parquet
+# tables, and those that only CSV tables have
 CSV_TEXT = frozenset(name for name, column in COLUMNS.items() if column.type == pa.string()) | {
     *("model", "dataset", "statistic", "variant"),
     *("decoder", "language", "decoding", "string", "judge", "judge_fits"),
@@ -44,10 +45,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def hidden_folder(path: str | Path) -> Iterator[Path]:
-    """A hidden folder beside `path` to write it in, removed with what libraries leave there.
+    """A hidden folder next to `path`, in which `path` is written; removed with all that libraries leave there.
 
-    Only a killed process leaves its folder behind; the next writer of the same path removes it. Raises InputError as
-    `atomic`.
+    Only a killed process leaves its folder; the next writer of the same path removes it. Raises InputError as `atomic`.
     """
     path = Path(path)
     try:
@@ -71,8 +71,8 @@ def hidden_folder(path: str | Path) -> Iterator[Path]:
 
 
 def put(temporary: Path, path: Path) -> None:
-    """Give a finished file its name; its content is on the disk before, so a power cut does not leave an empty file."""
-    # some libraries make private files; results follow the user's umask like any other file
+    """Move a finished file to its name, after its content is on the disk: a power cut leaves no empty file."""
+    # some libraries write private files; results follow the user's umask as other files do
     umask = os.umask(0)
     os.umask(umask)
     temporary.chmod(0o666 & ~umask)
@@ -82,7 +82,7 @@ def put(temporary: Path, path: Path) -> None:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Raise InputError, one line, unless files can be made in a folder or, where it is not there, above it."""
+    """Raise InputError, one line, unless files can be written in a folder or, if missing, in its nearest parent."""
     folder = Path(folder).absolute()
     there = next(path for path in (folder, *folder.parents) if path.is_dir())
     try:
@@ -92,7 +92,7 @@ def check_writable(folder: str | Path) -> None:
 
 
 def check_link(folder: str | Path) -> None:
-    """Raise InputError, one line, where a folder's name is taken: by a link to what is not there, or by a file."""
+    """Raise InputError, one line, where a folder's name is taken by a broken link or by a file."""
     folder = Path(folder)
     if folder.is_symlink() and not folder.exists():
         raise InputError(f"{folder}: is a link to {os.readlink(folder)}, which is not there")
@@ -101,7 +101,7 @@ def check_link(folder: str | Path) -> None:
 
 
 def full_disk(error: BaseException) -> str | None:
-    """What to say where an error, of Python or of safetensors, means that there is no room; None where it does not."""
+    """The message where an error, of Python or of safetensors, means that the disk is full; None for other errors."""
     code = getattr(error, "errno", None)
     if match := re.search(r"\(os error (\d+)\)", str(error)):
         code = int(match[1])
@@ -109,7 +109,7 @@ def full_disk(error: BaseException) -> str | None:
 
 
 def _locked(folder: Path) -> int | None:
-    """The handle of a folder, locked until it is closed or the process ends; None where that cannot be had."""
+    """The handle of a folder, locked until it is closed or the process ends; None where it cannot be locked."""
     handle = None
     try:
         handle = os.open(folder, os.O_RDONLY)
@@ -122,17 +122,17 @@ def _locked(folder: Path) -> int | None:
 
 
 def _remove_left_behind(path: Path) -> None:
-    """Remove the temporary folders of killed writers of `path`: those that no living process holds locked."""
+    """Remove the temporary folders of killed writers of `path`: those that no running process has locked."""
     pattern = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
-    left = [entry.path for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
-    for folder in left:
+    folders = [entry.path for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
+    for folder in folders:
         if (lock := _locked(Path(folder))) is not None:
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
 
 def write_json(value: dict, path: str | Path) -> None:
-    """Write a JSON object, readable and with sorted keys, so that equal content has equal bytes."""
+    """Write a JSON object, indented and with sorted keys, so that equal content has equal bytes."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -152,9 +152,9 @@ def table_schema(columns: Iterable[str]) -> pa.Schema:
 
 @contextmanager
 def table_writer(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a Parquet table piece by piece: a function that appends rows, so that only a piece is held in memory.
+    """Write a Parquet table piece by piece: yields a function that appends rows, so that memory holds only one piece.
 
-    The first piece decides the columns, as in `write_table`; it may be empty. InputError where nothing was appended.
+    The first piece sets the columns, as in `write_table`; it may be empty. InputError where nothing was appended.
     """
     writer = None
     with atomic(path) as temporary:
@@ -175,17 +175,17 @@ def table_writer(path: str | Path) -> Iterator[Callable[[pd.DataFrame], None]]:
 
 
 def join_tables(paths: Sequence[str | Path], path: str | Path) -> None:
-    """Write the rows of some tables below each other, one row group in memory at a time."""
+    """Concatenate the rows of some tables into one, with one row group in memory at a time."""
     with table_writer(path) as append:
-        for part in paths:
+        for source in paths:
             try:
-                with pq.ParquetFile(part) as file:
+                with pq.ParquetFile(source) as file:
                     for group in range(file.num_row_groups):
                         append(file.read_row_group(group).to_pandas())
                     if not file.num_row_groups:
                         append(file.read().to_pandas())
             except (FileNotFoundError, pa.ArrowInvalid) as error:
-                raise InputError(f"{part}: not a table ({error})") from None
+                raise InputError(f"{source}: not a table ({error})") from None
 
 
 def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
@@ -199,7 +199,7 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
 
 
 def read_rows(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """`read_table` of results that must have rows; InputError where every prompt was left out."""
+    """`read_table` for results that must have rows; InputError where every prompt was left out."""
     table = read_table(path, columns)
     if table.empty:
         raise InputError(f"{path}: no rows; none of the prompts fits the model's context (`long_prompts: skip`)")
@@ -209,8 +209,8 @@ def read_rows(path: str | Path, columns: list[str] | None = None) -> pd.DataFram
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a tidy table for people and plotting programs: nine significant digits, `\\n` line ends.
 
-    A field is quoted only where it must be. `read_csv` gives every text back as it was; ValueError for text in a column
-    that is not one of CSV_TEXT, which `read_csv` would take for numbers.
+    A field is quoted only where necessary. `read_csv` returns every text unchanged. Raises ValueError for text in a
+    column outside CSV_TEXT, which `read_csv` would read as numbers.
     """
     if text := [name for name in frame.columns.difference(CSV_TEXT) if len(_texts(frame[name]))]:
         raise ValueError(f"{path}: {', '.join(text)}: text, so to be named in discreteness.core.io.CSV_TEXT")
@@ -233,10 +233,10 @@ class _LineFeeds:
 
 
 def read_csv(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a tidy table: CSV_TEXT is text, be it `007`, `NA` or empty; all else numbers or truth values, NaN if empty.
+    """Read a tidy table: columns of CSV_TEXT as text, also `007`, `NA` or empty; others as numbers or Booleans, or NaN.
 
-    columns: those that must be there. Raises InputError, one line, for a file that cannot be read, is no table or lacks
-    one of them, and for text in one of them that holds numbers.
+    columns: those that must exist. Raises InputError, one line, for a file that cannot be read, is no table or lacks
+    one of these columns, and for text in one of them that holds numbers.
     """
     try:
         table = _parse_csv(Path(path).read_bytes())
@@ -259,7 +259,7 @@ def read_csv(path: str | Path, columns: Iterable[str] = ()) -> pd.DataFrame:
 
 
 def _parse_csv(content: bytes) -> pd.DataFrame:
-    """A CSV's table; ValueError where it is none."""
+    """The table of a CSV file's content; ValueError where it is not a table."""
     header = pd.read_csv(BytesIO(content), nrows=0).columns
     numbers = header.difference(CSV_TEXT)
     table = pd.read_csv(
@@ -268,14 +268,14 @@ def _parse_csv(content: bytes) -> pd.DataFrame:
         keep_default_na=False,
         na_values=dict.fromkeys(numbers, ["", "nan", "NaN"]),
         skip_blank_lines=len(header) > 1,  # in a single column, white space is a value
-        low_memory=False,  # else a long table's types are found piece by piece, and may differ
+        low_memory=False,  # otherwise a long table's types are inferred piece by piece, and may differ
     )
     if not isinstance(table.index, pd.RangeIndex):
         raise ValueError("its rows have more fields than its header")
-    # without rows nothing tells a type, and joined to other tables text would make text of their numbers
+    # without rows pandas infers text, and concatenated with other tables it would turn their numbers into text
     return table.astype(dict.fromkeys(numbers, float)) if table.empty else table
 
 
 def _texts(column: pd.Series) -> pd.Index:
-    """Where a column has text."""
+    """Index of the rows where a column has text."""
     return column.index[column.map(lambda value: isinstance(value, str))]

@@ -1,9 +1,9 @@
-"""Randomness keyed by what it is for, never by an order of work."""
+"""Random seeds that depend on what a draw is for, never on the order of work."""
 
 import hashlib
 
 
-def key(seed: int, *parts: object) -> int:
-    """A 63-bit integer that depends on the seed and the parts (purpose, prompt_id, sample, …) and on nothing else."""
-    text = "\x1f".join(map(str, (seed, *parts)))
+def key(seed: int, *purpose: object) -> int:
+    """A 63-bit seed that depends only on `seed` and on what the draw is for (purpose, prompt_id, sample, …)."""
+    text = "\x1f".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

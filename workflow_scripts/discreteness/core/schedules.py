@@ -1,4 +1,4 @@
-"""How many positions each of K steps reveals: the samplers' ways to divide L."""
+"""Schedules: how many of L positions each of K steps reveals, as published samplers do it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ EPS = 1e-3  # where time ends, in Dream's `diffusion_generate` and here by defau
 
 
 def equal_sizes(total: int, steps: int, remainder: str = "first") -> list[int]:
-    """`total` positions over `steps` steps as evenly as possible; what is left over goes to the first or last steps.
+    """`total` positions over `steps` steps as evenly as possible; the remainder goes to the `first` or `last` steps.
 
-    LLaDA's `get_num_transfer_tokens` puts it first; the information curve says that the last steps bear it better.
+    LLaDA's `get_num_transfer_tokens` adds it to the first steps; by the information curve it costs less in the last.
     """
     base, extra = divmod(total, steps)
     more, less = [base + 1] * extra, [base] * (steps - extra)
@@ -27,7 +27,7 @@ def equal_sizes(total: int, steps: int, remainder: str = "first") -> list[int]:
 def shares(steps: int, eps: float) -> torch.Tensor:
     """(steps,) float32: the share of the remaining masks that each step reveals when time runs linearly from 1 to eps.
 
-    `1 − s/t` of Dream's `diffusion_generate`, in its precision; the last step reveals whatever is left.
+    `1 − s/t` of Dream's `diffusion_generate`, in its precision; the last step reveals all remaining masks.
     """
     import torch  # the only function here that needs it
 
@@ -38,7 +38,7 @@ def shares(steps: int, eps: float) -> torch.Tensor:
 
 
 def uniform(length: int, steps: int) -> list[int]:
-    """Equal steps; the remainder of an uneven division goes one by one to the last steps, where it costs least."""
+    """Equal steps; the remainder is distributed one by one over the last steps, where it costs least."""
     _check(length, steps)
     return equal_sizes(length, steps, "last")
 
@@ -50,7 +50,7 @@ def llada(length: int, steps: int) -> list[int]:
 
 
 def cosine(length: int, steps: int) -> list[int]:
-    """MaskGIT (arXiv 2202.04200): after step s of K, ⌊L cos(π s / 2K)⌋ positions stay masked; at least one a step."""
+    """MaskGIT (arXiv 2202.04200): after step s of K, ⌊L cos(π s / 2K)⌋ positions stay masked; at least one per step."""
     _check(length, steps)
     masked, sizes = length, []
     for step in range(1, steps + 1):
@@ -61,9 +61,9 @@ def cosine(length: int, steps: int) -> list[int]:
 
 
 def dream(length: int, steps: int, eps: float = EPS) -> list[int]:
-    """Dream's `diffusion_generate`: linear times from 1 to eps; ⌊masked · (1 − s/t)⌋ positions a step, in float32.
+    """Dream's `diffusion_generate`: linear times from 1 to eps; ⌊masked · (1 − s/t)⌋ positions per step, in float32.
 
-    Truncation makes steps of no position at all: a forward pass that reveals nothing. The last step takes the rest.
+    By truncation some steps reveal no position: a forward pass without effect. The last step reveals the rest.
     """
     _check(length, steps)
     masked, sizes = length, []

@@ -1,6 +1,7 @@
-"""Intervals: what the numbers would be with other prompts.
+"""95 % intervals: how much a number varies over samples of prompts. Wilson's and Student's t come from scipy.
 
 Every estimator has a smallest number of values, its `Smallest n` below: with fewer, what it cannot say is NaN.
+scipy is imported inside the functions: the import takes up to a second, and few jobs need it.
 """
 
 import numpy as np
@@ -14,14 +15,15 @@ FEWEST = 2  # values that an interval needs: a single one does not vary
 def bootstrap_mean(values: np.ndarray, seed: int, replicates: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean over the first axis with a percentile bootstrap interval at 95 %: (n, …) -> three arrays (…).
 
-    The same prompts are redrawn for all columns, so a curve's band keeps the curve's correlations. NaN columns stay
-    NaN. Smallest n: 1 for the mean, FEWEST for the interval; one of fewer than 6 holds less than 95 % (`coverage`).
+    All columns share the bootstrap samples of prompts, so a curve's band keeps the curve's correlations. NaN columns
+    stay NaN. Smallest n: 1 for the mean, FEWEST for the interval; one of fewer than 6 values covers less than 95 %
+    (`coverage`).
     """
     values = np.asarray(values, dtype=np.float64)
     if len(values) < FEWEST:
         nothing = np.full(values.shape[1:], np.nan)[()]
         return (values.mean(0) if len(values) else nothing), nothing, nothing
-    means = np.tensordot(redrawn(len(values), seed, replicates), values, axes=1)
+    means = np.tensordot(bootstrap_weights(len(values), seed, replicates), values, axes=1)
     return values.mean(0), *percentile_interval(means, len(values))
 
 
@@ -30,24 +32,25 @@ def bootstrap_ratio(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Σ numerators / Σ denominators over the first axis, with a percentile bootstrap interval at 95 %.
 
-    For means over tokens when whole prompts are redrawn: a prompt brings its sum and its number of tokens together.
-    (n, …) twice -> three arrays (…). NaN where the denominators add up to 0; redrawn samples where they do are left
-    out of the interval. Smallest n: 1 for the ratio; for its interval FEWEST with a denominator other than 0.
+    For means over tokens where a bootstrap sample consists of whole prompts: each prompt contributes its sum and its
+    number of tokens together. (n, …) twice -> three arrays (…). NaN where the denominators add up to 0; bootstrap
+    samples in which they do are left out of the interval. Smallest n: 1 for the ratio; for its interval FEWEST with a
+    denominator other than 0.
     """
-    sums = [np.asarray(part, dtype=np.float64) for part in (numerators, denominators)]
-    value = _divide(*(part.sum(0) for part in sums))
+    sums = [np.asarray(terms, dtype=np.float64) for terms in (numerators, denominators)]
+    value = _divide(*(terms.sum(0) for terms in sums))
     counts = (sums[1] != 0).sum(0)
     if len(sums[1]) < FEWEST:
         return value, *percentile_interval(value[None], 0)
-    weights = redrawn(len(sums[1]), seed, replicates)
-    ratios = _divide(*(np.tensordot(weights, part, axes=1) for part in sums))  # (replicates, …)
+    weights = bootstrap_weights(len(sums[1]), seed, replicates)
+    ratios = _divide(*(np.tensordot(weights, terms, axes=1) for terms in sums))  # (replicates, …)
     return value, *percentile_interval(np.where(counts < FEWEST, np.nan, ratios), len(sums[1]))
 
 
 def percentile_interval(replicates: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The middle 95 % of a statistic's redrawn values (replicates, …) -> two arrays (…); NaN among them do not count.
+    """The middle 95 % of a statistic's bootstrap replicates (replicates, …) -> two arrays (…); NaN are left out.
 
-    n: values that the samples are redrawn from. Smallest n: FEWEST.
+    n: number of values that were resampled. Smallest n: FEWEST.
     """
     replicates = np.asarray(replicates, dtype=np.float64)
     ends = np.full((2, *replicates.shape[1:]), np.nan)
@@ -59,10 +62,10 @@ def percentile_interval(replicates: np.ndarray, n: int) -> tuple[np.ndarray, np.
 
 
 def coverage(n: int) -> float:
-    """How often a percentile bootstrap interval of n values holds the middle of a symmetric distribution, at most.
+    """Highest coverage of a percentile bootstrap interval of n values for the centre of a symmetric distribution.
 
-    The interval lies within the range of the values, which misses the middle when they all are on one side of it:
-    1 − 2^(1 − n), so 0.5 of two values, 0.94 of five, and only from six on LEVEL.
+    The interval lies within the range of the values, which misses the centre when all values are on one side of it:
+    1 − 2^(1 − n), so 0.5 for two values, 0.94 for five, and LEVEL only from six on.
     """
     return float(np.clip(1 - 2.0 ** (1 - n), 0, LEVEL))
 
@@ -84,14 +87,17 @@ def wilson(count: int, n: int) -> tuple[float, float, float]:
     """A share with its 95 % Wilson score interval (Wilson 1927): value, low, high. Smallest n: 1."""
     if n < 1:
         return np.nan, np.nan, np.nan
-    z, share = 1.96, count / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
-    return share, max(0.0, middle - half), min(1.0, middle + half)
+    from scipy.stats import binomtest
+
+    interval = binomtest(count, n).proportion_ci(LEVEL, method="wilson")
+    return count / n, float(interval.low), float(interval.high)
 
 
-def redrawn(n: int, seed: int, replicates: int = 1000) -> np.ndarray:
-    """(replicates, n) shares of the n values in each redrawn sample. Smallest n: 1."""
+def bootstrap_weights(n: int, seed: int, replicates: int = 1000) -> np.ndarray:
+    """(replicates, n) share of each of the n values in every bootstrap sample. Smallest n: 1.
+
+    Not `scipy.stats.bootstrap`: the same n and seed give the same weights, so that all curves share the samples.
+    """
     generator = np.random.default_rng(key(seed, "bootstrap"))
     return generator.multinomial(n, np.full(n, 1 / n), size=replicates) / n
 
@@ -101,7 +107,7 @@ def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def jackknife_interval(full: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of a smooth statistic from its delete-one-group values (Student t, groups − 1 degrees).
+    """95 % interval of a smooth statistic from its delete-one-group values (Student's t, groups − 1 degrees).
 
     full (…): the statistic on everything; left_out (groups, …): without each group. The standard error is
     sqrt((g − 1) / g · Σ (θ_j − mean θ)²) (Efron and Stein 1981). Smallest number of groups: FEWEST.
@@ -115,20 +121,7 @@ def jackknife_interval(full: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarr
 
 
 def student_t(degrees: int) -> float:
-    """Student's t, 97.5 % quantile, from 1 degree of freedom on; to three decimals.
+    """97.5 % quantile of Student's t: half the width of a 95 % interval, in standard errors. degrees: 1 or more."""
+    from scipy.special import stdtrit
 
-    Up to 9 degrees from tables; above, the expansion around the normal quantile (Abramowitz and Stegun 26.7.5).
-    """
-    if degrees in _T975:
-        return _T975[degrees]
-    z, d = 1.959964, degrees
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + sum(term / d**power for power, term in enumerate(terms, 1))
-
-
-# Student's t, 97.5 % quantile by degrees of freedom (tables in any statistics text).
-_T975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+    return float(stdtrit(degrees, (1 + LEVEL) / 2))

@@ -1,12 +1,13 @@
-"""Information kept against nominal noise: masks, random tokens and Gaussian noise, on a language that is known.
+"""Information kept at each noise level: masks, random tokens and Gaussian noise, on a language that is known.
 
-A sentence x is corrupted position by position to z at noise t (0 none, 1 nothing left):
+A sentence x is corrupted position by position to z at noise t (0: none; 1: nothing of x is left):
   mask      each token is hidden with probability t;
-  uniform   each token is replaced with probability t by one drawn uniformly from the vocabulary (words and end token);
+  uniform   each token is replaced with probability t by one drawn uniformly from the vocabulary (words and EOS);
   gaussian  z_i = √(1 − t) e(x_i) + √t ε, ε standard normal: variance t of the noise, embeddings e one-hot by default.
 The posterior p(x | z) over the listed sentences is exact; only sentences and corruptions are drawn. Two measures:
-  tokens    1 − Σ_i H(X_i | z) / Σ_i H(X_i): the fraction of Σ_i R_i at t = 0+, where every token is known and R_i is
-            −log u(x_i), with u what is known of position i at t = 1, its marginal (E[−log p(x_i | z)] = H(X_i | z));
+  tokens    1 − Σ_i H(X_i | z) / Σ_i H(X_i), where E[−log p(x_i | z)] = H(X_i | z): the mean of Σ_i R_i as a share of
+            its value at t = 0+. There every token is known and R_i = −log u(x_i), with u the marginal of position i,
+            which is all that is known at t = 1;
   sentence  1 − H(X | z) / H(X): the share of the information about the whole sentence.
 A corruption that is smooth in information would keep 1 − t: the diagonal.
 """
@@ -18,7 +19,6 @@ import torch
 
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
-from discreteness.curves.monotone import isotonic
 from discreteness.languages.language import Language, entropy, total_correlation
 
 KINDS = ("mask", "uniform", "gaussian")
@@ -35,10 +35,10 @@ def information_kept(
     seed: int = 0,
     embeddings: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """measure -> (sentences, noise levels): what each drawn sentence with its corruptions keeps; means estimate I(t).
+    """measure -> (sentences, noise levels): information kept by each drawn sentence; the mean over them estimates I(t).
 
     A sentence's randomness is keyed by its number and the same at all noise levels, which makes the curves smooth.
-    embeddings: (V, d) rows e(v) for kind `gaussian`, V words and end token. Raises InputError for an unknown kind and
+    embeddings: (V, d) rows e(v) for kind `gaussian`, V words and EOS. Raises InputError for an unknown kind and
     for noise outside [0, 1].
     """
     if kind not in KINDS:
@@ -64,14 +64,14 @@ def information_kept(
 
 def _randoms(language: Language, kind: str, numbers: range, seed: int, width: int) -> dict[str, np.ndarray]:
     """Draws of the numbered sentences: uniform (S, L), tokens (S, L) int, normal (S, L, d) for kind `gaussian`."""
-    found: dict[str, list] = {"uniform": [], "tokens": [], "normal": []}
+    draws: dict[str, list] = {"uniform": [], "tokens": [], "normal": []}
     for number in numbers:
         generator = np.random.default_rng(key(seed, "corruption", language.name, kind, number))
-        found["uniform"].append(generator.random(language.length))
-        found["tokens"].append(generator.integers(language.mask_id, size=language.length))
+        draws["uniform"].append(generator.random(language.length))
+        draws["tokens"].append(generator.integers(language.mask_id, size=language.length))
         if kind == "gaussian":
-            found["normal"].append(generator.standard_normal((language.length, width)))
-    return {name: np.array(values) for name, values in found.items()}
+            draws["normal"].append(generator.standard_normal((language.length, width)))
+    return {name: np.array(values) for name, values in draws.items()}
 
 
 def _log_likelihood(kind: str, ids: np.ndarray, t: float, randoms: dict, embeddings: np.ndarray) -> np.ndarray:
@@ -100,8 +100,8 @@ def _posterior_entropies(language: Language, log_likelihood: np.ndarray) -> tupl
     posterior = torch.from_numpy(posterior)
     tokens = np.zeros(len(posterior))
     for i in range(language.length):
-        said, column = np.unique(language.token_ids[:, i], return_inverse=True)
-        tokens += _entropy(posterior @ torch.from_numpy(np.eye(len(said))[column]))
+        distinct, column = np.unique(language.token_ids[:, i], return_inverse=True)
+        tokens += _entropy(posterior @ torch.from_numpy(np.eye(len(distinct))[column]))
     return tokens, _entropy(posterior)
 
 
@@ -112,9 +112,10 @@ def _entropy(probabilities: torch.Tensor) -> np.ndarray:
 def kept_by_masking(f: Sequence[float], noise: Sequence[float]) -> dict[str, np.ndarray]:
     """measure -> information kept when each token is masked with probability t, exactly from an information curve.
 
-    With k ~ Binomial(L, 1 − t) visible tokens: tokens E[1 − (L − k) / L · f(k) / f(0)], as visible tokens are known and
-    f(0) is what one costs with nothing visible; sentence E[Σ_{j<k} f(j)] / Σ_j f(j), by the chain rule. For any model
-    whose curve was measured; what the prompt tells is then not counted, for it is never masked.
+    With k ~ Binomial(L, 1 − t) visible tokens: `tokens` is E[1 − (L − k) / L · f(k) / f(0)], as visible tokens are
+    known and f(0) is the loss of a token when nothing is visible; `sentence` is E[Σ_{j<k} f(j)] / Σ_j f(j), by the
+    chain rule. This holds for any model whose curve was measured; information in the prompt does not count, as the
+    prompt is never masked.
     """
     f, noise = np.asarray(f, dtype=np.float64), np.asarray(noise, dtype=np.float64)
     length = len(f)
@@ -135,10 +136,12 @@ def mismatch(noise: Sequence[float], kept: np.ndarray) -> np.ndarray:
 def information_smooth(noise: Sequence[float], kept: Sequence[float], s: Sequence[float]) -> np.ndarray:
     """t(s), the noise under which information falls linearly in s: kept(t(s)) = kept(0) + s (kept(1) − kept(0)).
 
-    noise rising, kept its measured curve, made monotone by isotonic regression, linear in between. Where information
-    does not fall at all, t jumps over the stretch.
+    noise: rising levels; kept: the curve measured at them, made monotone by isotonic regression and linear in between.
+    Where information does not fall, t jumps over the flat stretch.
     """
-    falling = -isotonic(-np.asarray(kept, dtype=np.float64))
+    from scipy.optimize import isotonic_regression  # takes half a second, and few jobs need it
+
+    falling = isotonic_regression(kept, increasing=False).x
     goal = falling[0] + np.asarray(s) * (falling[-1] - falling[0])
-    _, first = np.unique(-falling, return_index=True)  # the flat stretch's first point stands for it
+    _, first = np.unique(-falling, return_index=True)  # of a flat stretch only the first point is kept
     return np.interp(-goal, -falling[first], np.asarray(noise, dtype=np.float64)[first])

@@ -1,7 +1,7 @@
 """`python -m discreteness.curves.price TABLE --steps 16`: what parallel decoding costs, from a measured curve.
 
 With fixed step sizes the price is linear in the curve, so the mean of the prompts' prices is unbiased however noisy
-each prompt's own curve is. Optimal sizes are chosen from curves too, and a noisy curve looks cheaper at the sizes
+each prompt's curve is. Optimal sizes are chosen from measured curves. A noisy curve looks cheaper at sizes that were
 chosen for it; each half of the prompts is therefore priced with sizes from the other half's mean curve, made convex.
 """
 
@@ -18,21 +18,20 @@ from discreteness.core.io import read_table
 from discreteness.core.randomness import key
 from discreteness.core.schedules import SCHEDULES
 from discreteness.core.statistics import FEWEST, bootstrap_mean, bootstrap_ratio
-from discreteness.curves.monotone import convex
 from discreteness.curves.records import any_order_nll, by_mode, prompt_curves, resample
 from discreteness.curves.step_sizes import expected_kl, li_cai_bound, optimal_steps
 
 
 def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
-    """Expected extra nats per answer of every schedule at every number of steps, an answer taking at most its length.
+    """Expected extra nats per answer of every schedule at every number of steps, at most one step per token.
 
     curves: prompt_id -> f(0 … L − 1); lengths may differ. Columns schedule (those of `schedules.SCHEDULES`, `optimal`),
     steps, value, low, high (95 %, bootstrap over prompts), relative, relative_low, relative_high (the same as shares of
     the price of `uniform`, NaN where that is 0), bound (mean `li_cai_bound`), prompts. The sizes of `optimal` come from
     the other half of the prompts, so that its price is what new prompts would pay. Raises InputError for no curves and
     for a number of steps below 1.
-    Smallest numbers of prompts: 1 for a price; FEWEST for its interval, and for the price of `optimal`, which a single
-    prompt could only pay for step sizes that were fitted to itself. NaN below.
+    Smallest numbers of prompts: 1 for a price; FEWEST for its interval, and for the price of `optimal`, whose step
+    sizes must come from another prompt. NaN below.
     """
     if not curves:
         raise InputError("price: no curves")
@@ -86,20 +85,29 @@ def price_table(curves: dict[str, np.ndarray], steps: Sequence[int], seed: int) 
 
 
 def convex_mean(curves: Iterable[np.ndarray], length: int) -> np.ndarray:
-    """The curves' mean over `length` positions, made to fall ever more slowly; the rest is taken for noise.
+    """The curves' mean, each resampled to `length` positions, made convex (`convex`); what is removed counts as noise.
 
-    What more is visible only helps, and each further token helps less: true of the grammar and as far as can be seen of
-    text, an assumption elsewhere. Step sizes are chosen by it; prices never are computed from it. Without it the sizes
-    follow the noise, and on `docs-base` 16 and more of them cost more than equal steps.
+    Visible tokens only help, and each further one helps less: this holds for the grammar, seems to hold for text, and
+    is an assumption elsewhere. Only step sizes are chosen from this curve; no price is computed from it. Without it
+    the sizes follow the noise, and on `docs-base` 16 and more of them cost more than equal steps.
     """
     return convex(np.mean([resample(curve, length) for curve in curves], axis=0))
+
+
+def convex(values: np.ndarray) -> np.ndarray:
+    """A falling convex sequence near `values`, with their mean: fitted to fall, its slopes then fitted to rise."""
+    from scipy.optimize import isotonic_regression  # takes half a second, and few jobs need it
+
+    falling = isotonic_regression(values, increasing=False).x
+    fitted = np.concatenate([[0.0], np.cumsum(isotonic_regression(np.diff(falling)).x)])
+    return fitted + (falling - fitted).mean()
 
 
 def summarise(records: pd.DataFrame, steps: int, seed: int = 0) -> str:
     """What `steps` parallel steps cost per answer and which step sizes cost least, without and with padding."""
     titles = {"answer": "answers only", "padded": "answers with their padding"}
-    parts = [f"{titles[mode]}: {_summary(mine, steps, seed)}" for mode, mine in by_mode(records).items()]
-    return "\n\n".join(parts)
+    summaries = [f"{titles[mode]}: {_summary(rows, steps, seed)}" for mode, rows in by_mode(records).items()]
+    return "\n\n".join(summaries)
 
 
 def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
@@ -107,7 +115,7 @@ def _summary(records: pd.DataFrame, steps: int, seed: int) -> str:
     curves = prompt_curves(records)
     lengths = sorted(map(len, curves.values()))
     longer = [length for length in lengths if length > steps] or lengths[-1:]
-    length = longer[len(longer) // 2]  # a usual one of those that leave a choice
+    length = longer[len(longer) // 2]  # the median of the lengths that leave a choice
     table = price_table(curves, [steps], seed).set_index("schedule")
     best = optimal_steps(convex_mean(curves.values(), length), min(steps, length))
 
@@ -138,12 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("table", help="Parquet table of an information curve")
     parser.add_argument("--steps", type=count, default=16, help="parallel steps (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the halves (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     columns = ["prompt_id", "padding", "replicate", "visible", "span", "weight", "position", "answer_logprob"]
-    records = read_table(given.table, columns)
+    records = read_table(options.table, columns)
     if records.empty:
-        raise InputError(f"{given.table}: no rows")
-    print(summarise(records, given.steps, given.seed))
+        raise InputError(f"{options.table}: no rows")
+    print(summarise(records, options.steps, options.seed))
 
 
 if __name__ == "__main__":

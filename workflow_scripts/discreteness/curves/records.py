@@ -8,18 +8,18 @@ import pandas as pd
 
 from discreteness.core.errors import InputError
 
-SLOPES = 12  # of the control variate, by share of what is visible
+SLOPES = 12  # of the control variate, one per bin of the visible share k / L
 
 
 def by_mode(records: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """mode -> its records, for every one of MODES that was measured; `padded` alone where there are no records."""
     padding = records["padding"].astype(bool)
-    found = {"answer": records[~padding], "padded": records[padding]}
-    return {mode: mine for mode, mine in found.items() if len(mine)} or {"padded": records}
+    modes = {"answer": records[~padding], "padded": records[padding]}
+    return {mode: rows for mode, rows in modes.items() if len(rows)} or {"padded": records}
 
 
 def as_generated(records: pd.DataFrame) -> pd.DataFrame:
-    """The records of padded answers, which is what a model writes; where none were measured, those of answers alone."""
+    """The records of padded answers, as a model generates them; where none were measured, those of answers alone."""
     modes = by_mode(records)
     return modes.get("padded", modes.get("answer"))
 
@@ -27,11 +27,12 @@ def as_generated(records: pd.DataFrame) -> pd.DataFrame:
 def state_means(records: pd.DataFrame) -> pd.DataFrame:
     """Unbiased estimate `nll` of f(k) (nats) of every state, with its `weight`; index (prompt_id, replicate, visible).
 
-    The mean over the masked tokens, freed of the luck of which tokens they are: with b_i the loss of token i when
-    nothing is visible, β (mean b over the masked tokens − mean b over all) has expectation 0 and is taken off. That is
-    exact for any β that does not depend on the answer: it is the slope of loss on b, between 0 and 1, in the other
-    prompts' states of a similar k / L (0 where there are none). On text most of a token's loss is its own: the control
-    variate brings a price's standard error down to a third; it hardly matters on the grammar.
+    The mean loss over the masked tokens, variance-reduced by a control variate. With b_i the loss of token i when
+    nothing is visible, β (mean b over the masked tokens − mean b over all tokens) has expectation 0 and is subtracted.
+    The estimate stays unbiased for any β that does not depend on the answer. β is the slope of the loss on b, between 0
+    and 1, in the other prompts' states of a similar k / L (0 where there are none). On text, tokens differ in loss much
+    more than states do: the control variate reduces a price's standard error to a third. On the grammar it hardly
+    matters.
     Raises InputError for records of answers with and without padding together: `by_mode` takes them apart.
     """
     if records["padding"].nunique() > 1:
@@ -52,8 +53,8 @@ def state_means(records: pd.DataFrame) -> pd.DataFrame:
     states = frame.groupby(["prompt_id", "replicate", "visible"], sort=False).agg(
         nll=("nll", "mean"), baseline=("baseline", "mean"), bin=("bin", "first"), weight=("weight", "first")
     )
-    mine = pd.MultiIndex.from_arrays([states.index.get_level_values("prompt_id"), states["bin"]])
-    states["nll"] -= slope.reindex(mine).to_numpy() * states["baseline"]
+    cells = pd.MultiIndex.from_arrays([states.index.get_level_values("prompt_id"), states["bin"]])
+    states["nll"] -= slope.reindex(cells).to_numpy() * states["baseline"]
     return states[["nll", "weight"]]
 
 
@@ -74,8 +75,8 @@ def prompt_curves(records: pd.DataFrame) -> dict[str, np.ndarray]:
     spans = records.groupby("prompt_id", sort=False)["span"].first()
     means = state_means(records)["nll"].groupby(level=["prompt_id", "visible"]).mean()
     return {
-        prompt_id: np.interp(np.arange(spans[prompt_id]), mine.index.get_level_values("visible"), mine.to_numpy())
-        for prompt_id, mine in means.groupby(level="prompt_id", sort=False)
+        prompt_id: np.interp(np.arange(spans[prompt_id]), values.index.get_level_values("visible"), values.to_numpy())
+        for prompt_id, values in means.groupby(level="prompt_id", sort=False)
     }
 
 

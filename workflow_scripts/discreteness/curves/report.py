@@ -1,4 +1,4 @@
-"""Tables that join the curve's prices with what is known otherwise: exact prices and measured regret."""
+"""Tables that compare the prices of a measured curve with exact prices and with measured regret."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,16 +20,16 @@ def prices_of_records(records: pd.DataFrame, steps: Sequence[int], seed: int) ->
     `prices`, and `regret_expected`: see `expected_regrets`.
     """
     frames = []
-    for mode, mine in by_mode(records).items():
-        found = [prices(prompt_curves(mine), steps, seed), expected_regrets(mine, steps, seed)]
-        frames += [frame.assign(padding=mode == "padded") for frame in found]
+    for mode, rows in by_mode(records).items():
+        tables = [prices(prompt_curves(rows), steps, seed), expected_regrets(rows, steps, seed)]
+        frames += [table.assign(padding=mode == "padded") for table in tables]
     return pd.concat(frames, ignore_index=True)[PRICE_COLUMNS]
 
 
 def counts_within(steps: Sequence[int], length: int) -> list[int]:
-    """The numbers of steps that an answer of `length` tokens can take; the smallest where all of them are too many.
+    """The numbers of steps that an answer of `length` tokens can take; the smallest one where all are too many.
 
-    A step then reveals one token at most, and nothing is lost.
+    In that case a step reveals at most one token, and nothing is lost.
     """
     return [count for count in steps if count <= length] or [min(steps)]
 
@@ -37,8 +37,8 @@ def counts_within(steps: Sequence[int], length: int) -> list[int]:
 def prices(curves: Mapping[str, np.ndarray], steps: Sequence[int], seed: int) -> pd.DataFrame:
     """PRICE_COLUMNS but `padding` of measured curves, intervals over prompts.
 
-    price: of every schedule, nats an answer; relative: the same as a share of the uniform one's; bound: of Li and Cai
-    for uniform steps. Smallest numbers of prompts: those of `price_table`.
+    price: of every schedule, nats per answer; relative: that price divided by the uniform schedule's; bound: Li and
+    Cai's, for uniform steps. Smallest numbers of prompts: those of `price_table`.
     """
     table = price_table(curves, counts_within(steps, max(map(len, curves.values()))), seed)
     bound = table[table["schedule"] == "uniform"].assign(statistic="bound", low=np.nan, high=np.nan)
@@ -51,12 +51,13 @@ def prices(curves: Mapping[str, np.ndarray], steps: Sequence[int], seed: int) ->
 
 
 def expected_regrets(records: pd.DataFrame, steps: Sequence[int], seed: int) -> pd.DataFrame:
-    """PRICE_COLUMNS but `padding`, of records of one mode: `regret_expected` of uniform steps, nats a token.
+    """PRICE_COLUMNS but `padding`, of records of one mode: `regret_expected` of uniform steps, nats per token.
 
-    `expected_regret` of the text tokens, all prompts' together, as regret is measured on decoded answers: special
-    tokens count as visible or masked neighbours only. A text token is in a step of n of the L positions with
-    probability n / L, and then known better from the step's others by the fall of its own curve, that of the prompt's
-    text tokens. Smallest number of prompts: 1 with text, 2 for the interval; without any text there are no rows.
+    `expected_regret` averaged over the text tokens of all prompts, as regret is measured on decoded answers: special
+    tokens count only as visible or masked neighbours. A text token is in a step of n of the L positions with
+    probability n / L. The step's other tokens then lower its loss by the fall of the curve over the step; the curve is
+    that of the prompt's text tokens. Smallest number of prompts: 1 with text, 2 for the interval; without any text
+    there are no rows.
     """
     text = records[records["token_class"] != "special"]
     if text.empty:

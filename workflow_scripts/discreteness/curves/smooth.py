@@ -1,11 +1,11 @@
-"""Information-smooth schedules: what corruption keeps, the noise under which it falls linearly, and a check of that."""
+"""Information-smooth schedules: information kept under noise, the noise at which it falls linearly, and a check."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from discreteness.core.statistics import bootstrap_mean, percentile_interval, redrawn
+from discreteness.core.statistics import bootstrap_mean, bootstrap_weights, percentile_interval
 from discreteness.curves.corruption import (
     MEASURES,
     NOISE,
@@ -23,12 +23,12 @@ SMOOTH_COLUMNS = ["padding", "corruption", "measure", "statistic", "noise", "val
 def smooth_corruption_of_language(language: Language, sentences: int, seed: int) -> pd.DataFrame:
     """SMOOTH_COLUMNS for every corruption of a known language.
 
-    kept: information kept at nominal noise. schedule: the nominal noise t(s) at which the share s of the information
-    is gone, the information-smooth schedule, against s. smooth_kept: the information kept at the t(s) derived from half
-    of the sentences, measured on the other half, against s: the diagonal where it works.
-    area: between the curve and the diagonal; 95 % bootstrap intervals over sentences.
-    Smallest numbers of sentences (of answers, below): 1, 2 for an interval; for smooth_kept, which takes the
-    schedule from one half, 2, and 4 for its interval. NaN below.
+    kept: information kept at noise t. schedule: the information-smooth schedule, for each s the noise t(s) at which the
+    share s of the information is lost. smooth_kept: information kept at t(s), with t(s) derived from half of the
+    sentences and measured on the other half; where it works this is the diagonal 1 − s. area: between the curve `kept`
+    and the diagonal 1 − t. Intervals: 95 %, bootstrap over sentences.
+    Smallest numbers of sentences (of answers in the functions below): 1, and 2 for an interval; for smooth_kept, which
+    needs both halves, 2, and 4 for its interval. NaN below.
     """
     frames = []
     noise = np.asarray(NOISE)
@@ -44,16 +44,16 @@ def smooth_corruption_of_language(language: Language, sentences: int, seed: int)
 def smooth_corruption_of_records(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     """SMOOTH_COLUMNS of a model's records, of the answers alone and of those with their padding."""
     frames = [
-        smooth_corruption_of_curves(prompt_curves(mine), seed).assign(padding=mode == "padded")
-        for mode, mine in by_mode(records).items()
+        smooth_corruption_of_curves(prompt_curves(rows), seed).assign(padding=mode == "padded")
+        for mode, rows in by_mode(records).items()
     ]
     return pd.concat(frames, ignore_index=True)[SMOOTH_COLUMNS]
 
 
 def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> pd.DataFrame:
-    """The same, but `padding`, for masking a measured model's answers, each share weighted by its information.
+    """SMOOTH_COLUMNS but `padding`, for masking answers with measured curves, each weighted by its information.
 
-    An answer that the model is certain of with nothing visible has no information to lose and does not count.
+    An answer that the model predicts with certainty when nothing is visible has no information to lose; it is left out.
     """
     noise, frames = np.asarray(NOISE), []
     curves = {prompt_id: f for prompt_id, f in curves.items() if f[0] > 0 and f.sum() > 0}
@@ -72,8 +72,8 @@ def smooth_corruption_of_curves(curves: Mapping[str, np.ndarray], seed: int) -> 
 
 
 def _kept_under(schedule: np.ndarray, noise: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Curves (n, T) of information kept by noise -> the same by time of a schedule t(s), (n, T)."""
-    return np.array([np.interp(schedule, noise, one) for one in kept]).reshape(len(kept), len(noise))
+    """Information kept at the levels `noise`, (n, T), -> information kept at the levels of a schedule t(s), (n, T)."""
+    return np.array([np.interp(schedule, noise, curve) for curve in kept]).reshape(len(kept), len(noise))
 
 
 def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth: np.ndarray, seed: int) -> pd.DataFrame:
@@ -81,9 +81,9 @@ def _smooth_rows(corruption: str, measure: str, noise, kept: np.ndarray, smooth:
     for statistic, values in (("kept", kept), ("smooth_kept", smooth)):
         for t, *estimate in zip(noise, *bootstrap_mean(values, seed), strict=True):
             rows.append((corruption, measure, statistic, t, *estimate, len(values)))
-    means = redrawn(len(kept), seed) @ kept
+    means = bootstrap_weights(len(kept), seed) @ kept
     times = information_smooth(noise, kept.mean(0), noise)
-    ends = percentile_interval([information_smooth(noise, one, noise) for one in means], len(kept))
+    ends = percentile_interval([information_smooth(noise, mean, noise) for mean in means], len(kept))
     rows += [(corruption, measure, "schedule", *cell, len(kept)) for cell in zip(noise, times, *ends, strict=True)]
     low, high = percentile_interval(mismatch(noise, means), len(kept))
     rows.append((corruption, measure, "area", np.nan, float(mismatch(noise, kept.mean(0))), low, high, len(kept)))

@@ -1,19 +1,21 @@
-"""What is recoverable where: tables from the records of `estimate`, with intervals over prompts.
+"""Recoverable information by position, distance, mask ratio and token class, with intervals over prompts.
+
+The tables are computed from the records of `estimate`.
 
 Recoverable information of a masked token is R = log p(x_i | c, x_V) − log u(x_i), nats: pointwise predictive
-V-information (Xu et al., arXiv 2002.10689) with the unigram u as the null predictor. Means count every value of k
-alike (a state's weight) and every masked token of a state alike. Values need one prompt, intervals
-`statistics.FEWEST`; where fewer have such a token, low and high are NaN.
+V-information (Xu et al., arXiv 2002.10689) with the unigram u as the null predictor. In a mean every value of k has
+the same weight (a state's `weight`), and so has every masked token of a state. Values need one prompt, intervals
+`statistics.FEWEST`; where fewer prompts have such a token, low and high are NaN.
 """
 
 import numpy as np
 import pandas as pd
 
-from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio, percentile_interval, redrawn
+from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio, bootstrap_weights, percentile_interval
 from discreteness.curves.records import by_mode, resample
 
 BINS = 10  # of the mask ratio
-GRID = 2000  # quantiles kept for a bootstrapped percentile
+GRID = 2000  # quantiles from which a bootstrapped percentile is read
 VIEWS = ("position", "distance_to_visible", "mask_ratio", "token_class")
 SHARES = (0.1, 0.5, 0.9)  # percentiles of R at one noise level
 PAIR = ("content", "function")  # masked at the same ratio, in the same answer
@@ -32,16 +34,16 @@ def recoverable_information(records: pd.DataFrame, seed: int) -> pd.DataFrame:
 
     Columns padding (whether the answers were measured with it), view (one of VIEWS), variant (`all`, or `text` without
     special tokens, so without the padding), group, value, low, high (95 %, bootstrap over prompts), prompts (that have
-    such a token), tokens (records). Positions and distances from 4 on are taken together as `octave_halves` says; their
-    group is the middle of those there are.
+    such a token), tokens (records). Positions and distances from 4 on are binned by `octave_halves`; their group is the
+    middle of the values that occur.
     """
     frames = []
-    for mode, mine in by_mode(records).items():
-        mine = with_information(mine)
-        text = mine[mine["token_class"] != "special"]
-        for variant, kept in (("all", mine), ("text", text)):
-            found = [_grouped(kept, view, seed).assign(view=view, variant=variant) for view in VIEWS]
-            frames += [frame.assign(padding=mode == "padded") for frame in found]
+    for mode, rows in by_mode(records).items():
+        rows = with_information(rows)
+        text = rows[rows["token_class"] != "special"]
+        for variant, chosen in (("all", rows), ("text", text)):
+            tables = [_grouped(chosen, view, seed).assign(view=view, variant=variant) for view in VIEWS]
+            frames += [table.assign(padding=mode == "padded") for table in tables]
     columns = ["padding", "view", "variant", "group", "value", "low", "high", "prompts", "tokens"]
     return pd.concat(frames, ignore_index=True)[columns]
 
@@ -54,7 +56,7 @@ def octave_halves(numbers: np.ndarray) -> np.ndarray:
 
 
 def _binned(numbers: pd.Series) -> pd.Series:
-    """Each number's bin of `octave_halves`, named by the middle of the numbers there are in it."""
+    """Each number's bin of `octave_halves`, named by the middle of the numbers that occur in it."""
     ends = numbers.groupby(octave_halves(numbers.to_numpy())).agg(["min", "max"])
     return pd.Series(octave_halves(numbers.to_numpy()), index=numbers.index).map(ends.mean(axis=1))
 
@@ -81,7 +83,7 @@ def _grouped(records: pd.DataFrame, by: str, seed: int) -> pd.DataFrame:
 
 
 def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Same noise level, very different loss: how unequal R is among the tokens masked at one mask ratio.
+    """How unequal R is among the tokens masked at one mask ratio.
 
     Columns padding, mask_ratio, statistic (percentiles `p10`, `p50` and `p90` of R, `p90_p10`, the last minus the
     first, and `sd`), value, low, high (95 %, bootstrap over prompts), prompts, tokens; nats. Special tokens are left
@@ -90,16 +92,16 @@ def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for mode, text in by_mode(records).items():
         text = with_information(text[text["token_class"] != "special"])
-        for ratio, mine in text.groupby("mask_ratio"):
-            prompt, names = pd.factorize(mine["prompt_id"], sort=True)
-            values, weights = mine["recoverable"].to_numpy(), mine["weight"].to_numpy(np.float64)
-            draws = np.vstack([np.ones(len(names)), redrawn(len(names), seed)])  # the first one is the data themselves
+        for ratio, tokens in text.groupby("mask_ratio"):
+            prompt, names = pd.factorize(tokens["prompt_id"], sort=True)
+            values, weights = tokens["recoverable"].to_numpy(), tokens["weight"].to_numpy(np.float64)
+            draws = np.vstack([np.ones(len(names)), bootstrap_weights(len(names), seed)])  # first the data themselves
             p10, p50, p90 = _percentiles(values, weights, prompt, draws)
             sd = _standard_deviation(values, weights, prompt, draws)
             statistics = {"p10": p10, "p50": p50, "p90": p90, "p90_p10": p90 - p10, "sd": sd}
             for statistic, (value, *drawn) in statistics.items():
                 low, high = percentile_interval(drawn, len(names))
-                rows.append((mode == "padded", ratio, statistic, value, low, high, len(names), len(mine)))
+                rows.append((mode == "padded", ratio, statistic, value, low, high, len(names), len(tokens)))
     return pd.DataFrame(
         rows, columns=["padding", "mask_ratio", "statistic", "value", "low", "high", "prompts", "tokens"]
     )
@@ -108,9 +110,9 @@ def spread(records: pd.DataFrame, seed: int) -> pd.DataFrame:
 def _percentiles(
     values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Percentiles SHARES of values (n,) under every draw of prompts, (draws, P) -> (draws,) each.
+    """Percentiles SHARES of values (n,) for every bootstrap sample of prompts, weights (draws, P) -> (draws,) each.
 
-    More than GRID values are read off at GRID of their own quantiles, so that every draw is a row of a product.
+    More than GRID values are replaced by GRID of their quantiles, so that all samples are one matrix product.
     """
     order = np.argsort(values, kind="stable")
     cell = np.empty(len(values), dtype=np.int64)
@@ -124,14 +126,14 @@ def _percentiles(
 
 
 def _standard_deviation(values: np.ndarray, weights: np.ndarray, prompt: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Of values (n,) under every draw of prompts, (draws, P) -> (draws,)."""
+    """Of values (n,) for every bootstrap sample of prompts, weights (draws, P) -> (draws,)."""
     centred = values - values.mean()
     total, first, second = (draws @ np.bincount(prompt, weights * centred**power) for power in range(3))
     return np.sqrt((second / total - (first / total) ** 2).clip(min=0))
 
 
 def mean_curve(curves: dict[str, np.ndarray], length: int, seed: int) -> pd.DataFrame:
-    """Mean information curve over prompts at k = 0 … length − 1, answers of other lengths resampled to this one.
+    """Mean information curve over prompts at k = 0 … length − 1; answers of another length are resampled to it.
 
     Columns visible, value, low, high, standard_error (over prompts), prompts; nats.
     """
@@ -151,7 +153,7 @@ def mean_curve(curves: dict[str, np.ndarray], length: int, seed: int) -> pd.Data
 
 
 def salience_table(records: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """What hiding content words costs, what function words cost, and the paired difference within answers.
+    """Cost of hiding content words, cost of hiding function words, and their paired difference within answers.
 
     Columns statistic (`mean_nll` of a masked token, `total_nll` of the answer, mean `recoverable` information of a
     masked token), token_class (content, function, difference), value, low, high (95 %, bootstrap over prompts),

@@ -1,4 +1,4 @@
-"""Build a data set's prompts from its row. A kind's module is imported only when asked for."""
+"""Build a data set's prompts from its row. The module of a kind is imported only when it is needed."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +13,7 @@ class Kind:
     """A kind of data set.
 
     module: of this package, with `load(row)`. about: for the documentation. is_language: its rows are sentences of a
-    language that is known exactly, which answer no prompt.
+    language that is known exactly, whose prompt is empty.
     """
 
     module: str

@@ -1,8 +1,8 @@
-"""Questions and answers from the docstrings of the packages that this project pins: text every installation has.
+"""Questions and answers from the docstrings of the packages that this project pins: text that every installation has.
 
-Held out are whole packages and single modules of others, all of packages whose pinned version is the same for every
-supported Python, so that these rows are the same bytes on every machine. Near copies of them are dropped from the
-training rows, so that building the held-out rows needs no more than the held-out modules.
+Held out are whole packages, and single modules of others. The pinned version of these packages is the same for every
+supported Python, so that the held-out rows are the same bytes on every machine. Of a held-out row and its near copy in
+the training rows, the latter is dropped, so that building the held-out rows needs only the held-out modules.
 """
 
 import gc
@@ -43,7 +43,7 @@ _NOT_STDLIB = {"site-packages", "idlelib", "lib2to3", "turtledemo", "ensurepip",
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """No search for reference cycles: syntax trees have none, and looking for some takes a third of the time."""
+    """Turn the search for reference cycles off: syntax trees have none, and it takes a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -57,8 +57,8 @@ def no_collection() -> Iterator[None]:
 def load(row: dict) -> pd.DataFrame:
     """Rows (row, prompt, answer, source) of a split: `module`, `package`, `heldout` (both in turn) or `train`.
 
-    row: `split`, and for `train` optionally `packages`, a list of names from TRAINING_PACKAGES. Logs which packages
-    differ from the pinned ones when the held-out rows are not the pinned rows, and goes on.
+    row: `split`, and for `train` optionally `packages`, a list of names from TRAINING_PACKAGES. Where the held-out
+    rows are not the pinned rows, a warning in the log names the packages whose version differs.
     """
     held_out = _held_out()
     if row["split"] == "train":
@@ -77,7 +77,7 @@ def _frame(rows: Iterable[tuple[str, Pair]]) -> pd.DataFrame:
 
 
 def _held_out() -> list[tuple[str, Pair]]:
-    """(kind, pair) of all held-out rows, modules and packages in turn, each in a keyed order, without near copies."""
+    """(kind, pair) of all held-out rows: modules and packages alternate, each in a keyed order, without near copies."""
     kinds = {
         "module": (
             pair for name in PARTLY_HELD_OUT for pair in _package(name, lambda module: not _is_held_out(module))
@@ -101,7 +101,7 @@ def _training(packages: Iterable[str], held_out: list[tuple[str, Pair]]) -> list
     for _, pair in held_out:
         copies.add_if_new(pair)
     answers: set[str] = set()
-    kept = []
+    rows = []
     for name in packages:
         if name not in TRAINING_PACKAGES:
             raise InputError(f"data set: packages: {name!r} is not one of {', '.join(TRAINING_PACKAGES)}")
@@ -110,12 +110,12 @@ def _training(packages: Iterable[str], held_out: list[tuple[str, Pair]]) -> list
             normal = " ".join(_words(pair.answer))
             if normal not in answers and not copies.contains(pair):
                 answers.add(normal)
-                kept.append(("train", pair))
-    return kept
+                rows.append(("train", pair))
+    return rows
 
 
 def _package(name: str, skip=lambda module: False, private: bool = False) -> Iterable[Pair]:
-    """Pairs of an installed package found by its import name; `stdlib` is the standard library."""
+    """Pairs of the installed package with this import name; `stdlib` is the standard library."""
     if name == "stdlib":
         folder = Path(sysconfig.get_paths()["stdlib"])
         for path in sorted(folder.iterdir()):
@@ -136,7 +136,7 @@ def _words(text: str) -> list[str]:
 
 
 class NearCopies:
-    """Finds pairs whose answers share runs of eight words with one already added, or that repeat it outright."""
+    """Recognises pairs whose prompt is one of those added, or whose answer shares runs of eight words with one."""
 
     SIZE, SHARE = 8, 0.2
 
@@ -159,7 +159,7 @@ class NearCopies:
         return any(count >= self.SHARE * min(len(runs), self.grams[owner]) for owner, count in shared.items())
 
     def add_if_new(self, pair: Pair) -> bool:
-        """Add a pair unless it is a near copy; whether it was added."""
+        """Add a pair unless it is a near copy; returns whether it was added."""
         if self.contains(pair):
             return False
         runs = self._runs(pair)
@@ -187,12 +187,12 @@ def _compare_with_pinned(frame: pd.DataFrame, split: str) -> None:
 
 
 def differing_packages() -> list[str]:
-    """`name installed-version (pinned version)` of the held-out rows' packages that constraints.txt pins otherwise."""
+    """`name installed-version (pinned version)` of the held-out rows' packages in another version than pinned."""
     pinned = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", CONSTRAINTS.read_text(), re.M)) if CONSTRAINTS.exists() else {}
     pinned = {name.replace("-", "_").lower(): version for name, version in pinned.items()}
-    found = []
+    differing = []
     for name in (*HELD_OUT_PACKAGES, *PARTLY_HELD_OUT):
-        installed = metadata.version(name)  # a dependency of this project: it is there
+        installed = metadata.version(name)  # installed, as a dependency of this project
         if installed != pinned.get(name.lower()):
-            found.append(f"{name} {installed} (pinned {pinned.get(name.lower(), 'not at all')})")
-    return found
+            differing.append(f"{name} {installed} (pinned {pinned.get(name.lower(), 'not at all')})")
+    return differing

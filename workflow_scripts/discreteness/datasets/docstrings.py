@@ -1,4 +1,4 @@
-"""From Python source to question and answer: docstrings found by parsing (never importing) and reduced to prose."""
+"""Questions and answers from Python source: docstrings, parsed without importing the modules, reduced to prose."""
 
 import ast
 import inspect
@@ -11,7 +11,7 @@ MIN_WORDS, MAX_WORDS = 5, 110
 
 
 class Pair(NamedTuple):
-    """A question about a documented object, the prose of its docstring, and the module it stands in."""
+    """A question about a documented object, the prose of its docstring, and the object's module."""
 
     module: str
     prompt: str
@@ -53,28 +53,28 @@ def clean(docstring: str) -> str:
         lines = paragraph.split("\n")
         if number == 0 and _SIGNATURE.match(lines[0].strip()):
             lines = lines[1:]
-        kept = _prose_lines(lines)
-        text = " ".join(kept)
+        prose = _prose_lines(lines)
+        text = " ".join(prose)
         for pattern, replacement in _CLEANING:
             text = pattern.sub(replacement, text)
         text = text.strip()
         if text and not _FORBIDDEN.search(text):
             paragraphs.append(text)
-        if len(kept) < len(lines) or _FORBIDDEN.search(text) or text.endswith(":"):
+        if len(prose) < len(lines) or _FORBIDDEN.search(text) or text.endswith(":"):
             break
     return _whole_sentences(" ".join(paragraphs))
 
 
 def _prose_lines(lines: list[str]) -> list[str]:
-    kept: list[str] = []
+    prose: list[str] = []
     for line in lines:
         stripped = line.strip()
-        if _SECTION.match(stripped) or _STOP.match(stripped) or (kept and line.startswith("    ")):
-            if re.match(r"^[-=~^*#`_]{3,}$", stripped) and kept:
-                kept.pop()  # the line above an underline is a title
+        if _SECTION.match(stripped) or _STOP.match(stripped) or (prose and line.startswith("    ")):
+            if re.match(r"^[-=~^*#`_]{3,}$", stripped) and prose:
+                prose.pop()  # the line above an underline is a title
             break
-        kept.append(stripped)
-    return kept
+        prose.append(stripped)
+    return prose
 
 
 def _whole_sentences(text: str) -> str:
@@ -84,7 +84,7 @@ def _whole_sentences(text: str) -> str:
         ends = [i for i in range(MAX_WORDS) if words[i].endswith((".", "!", "?"))]
         words = words[: ends[-1] + 1] if ends else []
     while words and text.endswith(":") and not words[-1].endswith("."):
-        words.pop()  # what introduced a list that is gone
+        words.pop()  # the introduction of a list that was cut off
     if len(words) < MIN_WORDS or sum(bool(_WORD.match(word)) for word in words) < 0.75 * len(words):
         return ""
     sentence = " ".join(words)
@@ -154,8 +154,8 @@ def pairs_of_package(folder: Path, skip=lambda module: False, private: bool = Fa
     """
     files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]
     for path in files:
-        parts = path.relative_to(folder.parent).with_suffix("").parts
-        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        hidden = not private and any(part.startswith("_") for part in parts[1:-1])
+        names = path.relative_to(folder.parent).with_suffix("").parts
+        module = ".".join(names[:-1] if names[-1] == "__init__" else names)
+        hidden = not private and any(name.startswith("_") for name in names[1:-1])
         if not (_SKIPPED.search(module) or hidden or skip(module)):
             yield from pairs_of_module(path.read_text(encoding="utf-8", errors="replace"), module, private)

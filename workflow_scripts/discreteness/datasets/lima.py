@@ -1,4 +1,4 @@
-"""LIMA (arXiv 2305.11206), or any JSON-lines file in its layout: an object a line with `conversations`, `source`."""
+"""LIMA (arXiv 2305.11206) and JSON-lines files in its layout: an object per line with `conversations`, `source`."""
 
 import gzip
 import json
@@ -18,9 +18,9 @@ logger = logging.getLogger("discreteness")
 def load(row: dict) -> pd.DataFrame:
     """Each conversation's first turn is the prompt, its second the reference answer.
 
-    row: `path`, a local JSON-lines file in UTF-8, compressed if it ends in `.gz`; `empty_prompts`, what becomes of a
-    conversation whose prompt or answer is empty: `refuse` (the default) raises InputError, `skip` leaves it out and
-    lists it in the log. Raises InputError with file and line for anything malformed.
+    row: `path`, a local JSON-lines file in UTF-8, compressed if it ends in `.gz`; `empty_prompts`, for conversations
+    whose prompt or answer is empty: `refuse` (the default) raises InputError, `skip` leaves them out and lists them in
+    the log. Raises InputError with file and line for anything malformed.
     """
     path = Path(row["path"])
     if path.is_dir():
@@ -41,7 +41,7 @@ def load(row: dict) -> pd.DataFrame:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(`path:number`, text) of every line; only a line feed ends one, as JSON text may hold every other line end."""
+    """(`path:number`, text) of every line; only a line feed ends a line, as JSON text may contain other line ends."""
     number = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -53,7 +53,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(line: bytes, where: str) -> str:
-    """The text of a line, without the mark that some programs put before UTF-8."""
+    """The text of a line, without the byte order mark that some programs write."""
     try:
         text = line.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -89,7 +89,7 @@ def _record(line: str, where: str, empty_is_fine: bool) -> tuple[str, str, str]:
 
 
 def _parsed(line: str, where: str) -> object:
-    """The JSON value of a line; tabs and other control characters may stand in strings as they are."""
+    """The JSON value of a line; strings may contain tabs and other control characters."""
     try:
         return json.loads(line, strict=False)
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The files of a checkpoint folder; put where the workflow looks for them, linked, with their hashes recorded."""
+"""Which files of a checkpoint folder are used; links to them for the workflow, with their hashes recorded."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ from tqdm import tqdm
 from discreteness.core.errors import InputError
 from discreteness.core.io import write_json
 
-# The only files of a checkpoint that are used, beside *.safetensors; code and pickled weights are not among them.
+# The only files of a checkpoint that are used, besides *.safetensors; code and pickled weights are never used.
 SETTINGS_FILES = ("config.json", "generation_config.json", "model.safetensors.index.json")
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "dict.txt", "emoji.json", "byte_maps.json"),
     *("*.model", "*.tiktoken", "*.spm", "prophetnet.tokenizer", "chat_template.jinja", "chat_template.json"),
 )
-# Those that hold a vocabulary, one of which a tokenizer needs
+# Files with a vocabulary; a tokenizer needs one of them
 VOCABULARY_FILES = (
     "tokenizer.json",
     "vocab.json",
@@ -29,12 +29,12 @@ VOCABULARY_FILES = (
     "*.spm",
     "*.tokenizer",
 )
-# Weights in other layouts, or of something else, that lie beside a model's
+# Files next to a model's weights: weights in another layout, or of something else
 OTHER_WEIGHTS = ("consolidated*", "adapter_*", "optimizer*", ".*")
 
 
 def is_text_file(name: str) -> bool:
-    """Whether a checkpoint's file of this name is one of settings or tokenizer that a loader reads."""
+    """Whether a checkpoint's file of this name holds settings or a tokenizer that a loader reads."""
     hidden = name.startswith(".")
     return not hidden and any(fnmatch(name, pattern) for pattern in (*SETTINGS_FILES, *TOKENIZER_FILES))
 
@@ -50,7 +50,7 @@ def is_used(name: str) -> bool:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The files of settings and tokenizer in a checkpoint folder, sorted."""
+    """The settings and tokenizer files of a checkpoint folder, sorted."""
     return sorted(path for path in folder.iterdir() if is_text_file(path.name) and path.is_file())
 
 
@@ -70,8 +70,8 @@ def read_json(path: Path) -> dict:
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that make up a checkpoint, sorted.
 
-    Those that the index names where there is an index, else `model.safetensors` alone where it is there, else all that
-    hold a model's weights. Pickled weights are never read: a folder that has only those is refused.
+    Those named by the index if there is one, else `model.safetensors` alone if it exists, else all files with a model's
+    weights (`is_weight_file`). Pickled weights are never read. Raises InputError where there are no such files.
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
@@ -93,9 +93,9 @@ def weight_files(folder: Path) -> list[Path]:
     if not files:
         pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
         others = sorted(path.name for path in folder.glob("*.safetensors") if not path.name.startswith("."))
-        found = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else ""
-        found = found or (f" (found {others[0]}, which is no whole model in the Hugging Face layout)" if others else "")
-        raise InputError(f"{folder}: no *.safetensors weights{found}")
+        reason = f" (found {others[0]}, which is no whole model in the Hugging Face layout)" if others else ""
+        reason = f" (found {pickled[0]}: pickled weights are never loaded)" if pickled else reason
+        raise InputError(f"{folder}: no *.safetensors weights{reason}")
     return files
 
 
@@ -106,9 +106,9 @@ def sha256(path: Path) -> str:
 
 
 def origin(source: Path) -> dict:
-    """What is known of how a folder's files came about: the hub's repository and commit, or how they were trained.
+    """The origin of a folder's files: the hub's repository and commit, or how they were trained; empty if unknown.
 
-    Hashes, times, losses and how a download was asked for are left out, so that equal weights have equal records.
+    Hashes, times, losses and the row of a download are left out, so that equal weights have equal records.
     """
     for name in ("downloaded.json", "training.json"):
         if (source / name).is_file():
@@ -118,21 +118,21 @@ def origin(source: Path) -> dict:
     return {}
 
 
-def check_download(source: Path, found: dict[str, str]) -> None:
+def check_download(source: Path, hashes: dict[str, str]) -> None:
     """Raise InputError when a downloaded folder's files are no longer those that its `downloaded.json` records.
 
-    found: file name -> SHA-256 of the files that are used. Recorded files that are not used need only be there.
+    hashes: file name -> SHA-256 of the files that are used. Recorded files that are not used only have to exist.
     """
     path = source / "downloaded.json"
     record = read_json(path) if path.is_file() else {}
     recorded = record.get("sha256")
     if recorded is None:
         return
-    for name in sorted(found.keys() | recorded.keys()):
-        unused = name not in found and (source / name).is_file()
-        if not unused and found.get(name) != recorded.get(name):
+    for name in sorted(hashes.keys() | recorded.keys()):
+        unused = name not in hashes and (source / name).is_file()
+        if not unused and hashes.get(name) != recorded.get(name):
             raise InputError(
-                f"{source / name}: sha256 is {found.get(name, 'missing')}, downloaded.json says "
+                f"{source / name}: sha256 is {hashes.get(name, 'missing')}, downloaded.json says "
                 f"{recorded.get(name, 'nothing of it')} for revision {record.get('revision')}; "
                 f"remove {path} to download it again"
             )
@@ -141,22 +141,21 @@ def check_download(source: Path, found: dict[str, str]) -> None:
 def link_checkpoint(source: Path, target: Path, expected: dict[str, str]) -> None:
     """Link the used files of the checkpoint folder `source` into `target` and record them in `provenance.json`.
 
-    `target` then holds these links and no others, whatever it held before. expected: file name -> SHA-256 that the
-    model's row states.
-    Raises InputError when a file is missing or its hash differs from the one the row states or the one its download
-    recorded; the target is complete once the provenance, written last, is there.
+    Files and links that `target` held before are removed. expected: file name -> SHA-256 stated in the model's row.
+    `provenance.json` is written last: with it, `target` is complete. Raises InputError where a file is missing, or its
+    hash differs from the one in the row or the one recorded at its download.
     """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder")
     files = [*text_files(source), *weight_files(source)]
-    found = {path.name: sha256(path) for path in tqdm(files, desc="checking", unit="file")}
+    hashes = {path.name: sha256(path) for path in tqdm(files, desc="checking", unit="file")}
     for name, digest in expected.items():
-        if found.get(name) != digest:
-            raise InputError(f"{source / name}: sha256 is {found.get(name, 'missing')}, the model's row says {digest}")
-    check_download(source, found)
+        if hashes.get(name) != digest:
+            raise InputError(f"{source / name}: sha256 is {hashes.get(name, 'missing')}, the model's row says {digest}")
+    check_download(source, hashes)
     target.mkdir(parents=True, exist_ok=True)
     for path in [path for path in target.iterdir() if path.is_symlink() or not path.is_dir()]:
-        path.unlink()  # what an earlier source left behind, and the record that speaks of it
+        path.unlink()  # links to an earlier source, and their record
     for path in files:
         os.symlink(path.resolve(), target / path.name)
-    write_json({"source": source.as_posix(), **origin(source), "sha256": found}, target / "provenance.json")
+    write_json({"source": source.as_posix(), **origin(source), "sha256": hashes}, target / "provenance.json")

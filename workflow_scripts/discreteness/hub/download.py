@@ -1,6 +1,8 @@
-"""Downloads from the Hugging Face hub: one commit, the files that are used and no others, each checked after arrival.
+"""Downloads from the Hugging Face hub: one commit, only the files that are used, each verified after the download.
 
-Files come over plain HTTP, so that an interrupted one goes on where it ended, in this run or the next.
+Each file is fetched with the hub client's `http_get` into a file of ours, and not with `hf_hub_download` or
+`snapshot_download`: these write to a new temporary file in every call, so that an interrupted download starts again,
+do not retry a failing file server, and leave temporary files of killed processes and their own records behind.
 """
 
 import json
@@ -10,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,91 +39,61 @@ RECORD = "downloaded.json"
 DATA = "train.jsonl"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
-# Seconds before each further attempt at what may pass: a busy or restarting hub, a dropped connection
+# Seconds before each further attempt after a temporary failure: a busy or restarting hub, a dropped connection
 WAITS = (2, 8, 30)
-# Seconds without an answer after which a question to the hub has failed
+# Seconds without an answer after which a request to the hub has failed
 TIMEOUT = 30
-# A data set lies on the disk three times while it is converted: as it came, as the library's table, as written
+# A data set is on the disk three times while it is converted: as downloaded, as the library's table, as written
 DATA_COPIES = 3
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-# Every request, with the signatures in the addresses of large files, is not for a job's log
+# A job's log does not list the requests, whose addresses contain signatures
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file as the hub describes it: bytes, SHA-256 (large files, else None) and git's own hash of its content."""
-
-    name: str
-    size: int
-    sha256: str | None
-    blob: str
-
-    @classmethod
-    def of(cls, sibling: RepoSibling) -> "RemoteFile":
-        """The description in the hub's listing of a repository."""
-        large = sibling.lfs.sha256 if sibling.lfs else None
-        return cls(sibling.rfilename, sibling.size, large, sibling.blob_id)
-
-    def part(self, folder: Path) -> Path:
-        """Where an unfinished download lies; named after the content, so that revisions are never mixed."""
-        return folder / f".{self.name}.{(self.sha256 or self.blob)[:16]}.part"
-
-    def fault(self, path: Path) -> str | None:
-        """What is wrong with a downloaded copy, or None: size, then SHA-256 or git's hash."""
-        if (size := path.stat().st_size) != self.size:
-            return f"has {size} bytes, the hub says {self.size}"
-        if self.sha256:
-            found, stated, kind = sha256(path), self.sha256, "sha256"
-        else:
-            found, stated, kind = git_hash(path.read_bytes()), self.blob, "git hash"
-        return None if found == stated else f"has {kind} {found}, the hub says {stated}"
-
-
 def download(repo: str, kind: str, revision: str | None, folder: Path) -> dict:
-    """Download the files of a repository that are used into `folder` and record them there in `downloaded.json`.
+    """Download the used files of a repository into `folder` and record them there in `downloaded.json`.
 
     kind: `model` (the text files that a loader reads and *.safetensors, of the top level only) or `dataset`
     (train.jsonl, read with the `datasets` library, written as UTF-8). revision: a commit, branch or tag, None for the
-    newest; it is resolved once and every file is of that commit. Files that are there and right are kept, unfinished
-    ones go on, wrong ones and those of another revision are removed. The token is the one of HF_TOKEN or of the hub's
-    own login. Returns the record: repo, revision (40 hex), sha256 (file name -> hash of the file in `folder`).
+    newest; it is resolved once and every file is of that commit. Existing files with the right content stay, unfinished
+    ones are completed, others that a loader would read are removed. The token is that of HF_TOKEN or of `hf auth
+    login`. Returns the record: repo, revision (40 hex), sha256 (file name -> hash of the file in `folder`).
     Raises InputError, one line: what does not exist, where to accept terms, what is wrong with a file, how much disk
-    is missing, or that the hub cannot be reached.
+    space is missing, or that the hub cannot be reached.
     """
     info = resolve(repo, kind, revision)
-    files = _wanted(repo, kind, info.siblings)
-    if info.gated:  # anyone may list such a repository's files, so ask for one before anything is done
-        url = hf_hub_url(repo, files[0].name, repo_type=kind, revision=info.sha)
+    files = _used_files(repo, kind, info.siblings)
+    if info.gated:  # anyone may list the files of a gated repository, so access to one is checked first
+        url = hf_hub_url(repo, files[0].rfilename, repo_type=kind, revision=info.sha)
         with _explained(repo, kind, revision):
             _retried(lambda: get_hf_file_metadata(url, timeout=TIMEOUT))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
     if kind == "dataset":
         copy = _data_copy(files[0], folder)
-        _check_disk(repo, DATA_COPIES * files[0].size - _size(copy) - _size(files[0].part(copy.parent)), folder)
+        _check_disk(repo, DATA_COPIES * files[0].size - _size(copy) - _size(_part(files[0], copy.parent)), folder)
         with _explained(repo, kind, revision):
             _fetch_data(repo, info.sha, files[0], folder)
     else:
-        missing = _tidy(files, folder)
-        _check_disk(repo, sum(file.size - _size(file.part(folder)) for file in missing), folder)
+        missing = _remove_wrong_files(files, folder)
+        _check_disk(repo, sum(file.size - _size(_part(file, folder)) for file in missing), folder)
         for file in missing:
             with _explained(repo, kind, revision):
                 _fetch(repo, kind, info.sha, file, folder)
-    # a model's large files have just been compared with the hub's hash; a data set is written anew
-    stated = {file.name: file.sha256 for file in files if kind == "model"}
-    hashes = {file.name: stated.get(file.name) or sha256(folder / file.name) for file in files}
+    # the SHA-256 of a model's large files has just been verified; a data set's rows were written anew
+    verified = {file.rfilename: file.lfs.sha256 for file in files if kind == "model" and file.lfs}
+    hashes = {name: verified.get(name) or sha256(folder / name) for name in (file.rfilename for file in files)}
     record = {"repo": repo, "revision": info.sha, "sha256": hashes}
     write_json(record, folder / RECORD)
     return record
 
 
 def resolve(repo: str, kind: str, revision: str | None) -> ModelInfo | DatasetInfo:
-    """What the hub says of a repository at a revision (None: the newest): `sha`, its commit, and `siblings`, its files.
+    """The hub's description of a repository at a revision (None: the newest): commit `sha` and files `siblings`.
 
-    kind: `model` or `dataset`. Raises InputError, one line, when the hub does not give it.
+    kind: `model` or `dataset`. Raises InputError, one line, where the hub gives no description.
     """
     with _explained(repo, kind, revision):
         info = _retried(
@@ -133,32 +104,50 @@ def resolve(repo: str, kind: str, revision: str | None) -> ModelInfo | DatasetIn
     return info
 
 
-def _wanted(repo: str, kind: str, siblings: list[RepoSibling]) -> list[RemoteFile]:
-    """The files of a repository that are used; InputError where those that are needed are not there."""
+def _used_files(repo: str, kind: str, siblings: list[RepoSibling]) -> list[RepoSibling]:
+    """The files of a repository that are used; InputError where a necessary one is missing."""
     names = {sibling.rfilename for sibling in siblings if "/" not in sibling.rfilename}
     if kind == "dataset":
-        wanted, needed = names & {DATA}, {DATA}
+        used, needed = names & {DATA}, {DATA}
     else:
         weights = {name for name in names if is_weight_file(name)}
         if not weights and (pickled := sorted(name for name in names if name.endswith(PICKLED))):
             raise InputError(f"{repo}: only pickled weights ({pickled[0]}), which are never read; nothing downloaded")
         if not weights:
             raise InputError(f"{repo}: no *.safetensors at its top level; nothing downloaded")
-        wanted, needed = weights | set(filter(is_text_file, names)), {"config.json"}
-    if needed - wanted:
+        used, needed = weights | set(filter(is_text_file, names)), {"config.json"}
+    if needed - used:
         raise InputError(f"{repo}: no {min(needed)} at its top level; nothing downloaded")
-    return [RemoteFile.of(sibling) for sibling in siblings if sibling.rfilename in wanted]
+    return [sibling for sibling in siblings if sibling.rfilename in used]
 
 
-def _tidy(files: list[RemoteFile], folder: Path) -> list[RemoteFile]:
-    """Remove a model's files that are wrong or of another revision; returns those that are still to be downloaded."""
-    kept = {file.name: file for file in files}
-    parts = {file.part(folder) for file in files}
+def _remove_wrong_files(files: list[RepoSibling], folder: Path) -> list[RepoSibling]:
+    """Remove a model's files that are damaged or of another revision; returns the files that must be downloaded."""
+    by_name = {file.rfilename: file for file in files}
+    parts = {_part(file, folder) for file in files}
     for path in [*folder.glob("*.safetensors"), *text_files(folder), *folder.glob(".*.part")]:
-        if path.is_file() and path not in parts and (path.name not in kept or kept[path.name].fault(path)):
+        if path.is_file() and path not in parts and (path.name not in by_name or _fault(by_name[path.name], path)):
             logger.info("%s: not of this revision, removed", path)
             path.unlink()
-    return [file for file in files if not (folder / file.name).is_file()]
+    return [file for file in files if not (folder / file.rfilename).is_file()]
+
+
+def _digest(file: RepoSibling) -> str:
+    """The hub's hash of a file: SHA-256 of a large file (LFS), else git's hash of its content."""
+    return file.lfs.sha256 if file.lfs else file.blob_id
+
+
+def _part(file: RepoSibling, folder: Path) -> Path:
+    """Path of an unfinished download; named after the content, so that revisions are never mixed."""
+    return folder / f".{file.rfilename}.{_digest(file)[:16]}.part"
+
+
+def _fault(file: RepoSibling, path: Path) -> str | None:
+    """The difference of a downloaded copy from the hub's description, or None; the size is compared before the hash."""
+    if (size := path.stat().st_size) != file.size:
+        return f"has {size} bytes, the hub says {file.size}"
+    kind, digest = ("sha256", sha256(path)) if file.lfs else ("git hash", git_hash(path.read_bytes()))
+    return None if digest == _digest(file) else f"has {kind} {digest}, the hub says {_digest(file)}"
 
 
 def _size(path: Path) -> int:
@@ -171,67 +160,68 @@ def _check_disk(repo: str, needed: int, folder: Path) -> None:
         raise InputError(f"{folder}: {repo} needs {needed:,} bytes more, {free:,} are free")
 
 
-def _fetch(repo: str, kind: str, commit: str, file: RemoteFile, folder: Path) -> None:
-    """Download one file into `folder`, going on with what is there of it, and check it."""
-    part = file.part(folder)
+def _fetch(repo: str, kind: str, commit: str, file: RepoSibling, folder: Path) -> None:
+    """Download one file into `folder`, continuing an unfinished download, and verify it."""
+    part = _part(file, folder)
 
     def attempt() -> None:
         with part.open("ab") as target:
             http_get(
-                hf_hub_url(repo, file.name, repo_type=kind, revision=commit),
+                hf_hub_url(repo, file.rfilename, repo_type=kind, revision=commit),
                 target,
                 resume_size=target.tell(),
                 # uncompressed, so that sizes and ranges count the file's own bytes
                 headers={**build_hf_headers(), "Accept-Encoding": "identity"},
-                displayed_filename=file.name,
+                displayed_filename=file.rfilename,
             )
 
     if _size(part) < file.size or not part.exists():
         _retried(attempt)
-    _check(repo, file, part)
-    put(part, folder / file.name)
+    if fault := _fault(file, part):
+        part.unlink()
+        raise InputError(
+            f"{repo}: the downloaded {file.rfilename} {fault}; it was removed, run again to download it anew"
+        )
+    put(part, folder / file.rfilename)
 
 
-def _check(repo: str, file: RemoteFile, path: Path) -> None:
-    """Raise InputError and remove a downloaded file that is not what the hub describes."""
-    if fault := file.fault(path):
-        path.unlink()
-        raise InputError(f"{repo}: the downloaded {file.name} {fault}; it was removed, run again to download it anew")
+def _data_copy(file: RepoSibling, folder: Path) -> Path:
+    """Path of a data set as downloaded, until it is converted; named after the content, as an unfinished download."""
+    return folder / ".cache" / _digest(file)[:16] / file.rfilename
 
 
-def _data_copy(file: RemoteFile, folder: Path) -> Path:
-    """Where a data set lies as it came until it is converted; named after the content, as an unfinished download."""
-    return folder / ".cache" / (file.sha256 or file.blob)[:16] / file.name
-
-
-def _fetch_data(repo: str, commit: str, file: RemoteFile, folder: Path) -> None:
+def _fetch_data(repo: str, commit: str, file: RepoSibling, folder: Path) -> None:
     """Download a data set, read it with the `datasets` library and write its rows as JSON lines, without ASCII escapes.
 
-    Only the data file is fetched, so that a loading script beside it is never looked at. The copies are kept in
-    `folder` until the rows are written.
+    Only the data file is downloaded, never a loading script. The copies stay in `folder` until the rows are written.
     """
-    import datasets  # takes seconds, and a model does without
+    import datasets  # takes seconds, and models do not need it
 
     copy, cache = _data_copy(file, folder), folder / ".cache"
-    (folder / file.name).unlink(missing_ok=True)
+    (folder / file.rfilename).unlink(missing_ok=True)
     for other in set(cache.glob("*")) - {copy.parent}:  # of another revision, or half converted
         shutil.rmtree(other)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    if copy.is_file() and file.fault(copy):
+    if copy.is_file() and _fault(file, copy):
         copy.unlink()
     if not copy.is_file():
         _fetch(repo, "dataset", commit, file, copy.parent)
     try:
         rows = datasets.load_dataset("json", data_files=str(copy), split="train", cache_dir=str(cache / "datasets"))
-        with atomic(folder / file.name) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as target:
+        with (
+            atomic(folder / file.rfilename) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as target,
+        ):
             target.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     except (datasets.exceptions.DatasetBuildError, StopIteration, TypeError) as error:  # malformed, empty, not text
         if any(map(full_disk, _causes(error))):
             shutil.rmtree(cache / "datasets", ignore_errors=True)
-            raise InputError(f"{folder}: no disk space left to convert {file.name}; make room and run again") from None
+            raise InputError(
+                f"{folder}: no disk space left to convert {file.rfilename}; make room and run again"
+            ) from None
         shutil.rmtree(cache)
         reason = _short(error.__cause__ or error)
-        raise InputError(f"{repo}: {file.name} cannot be read as JSON lines of text ({reason})") from None
+        raise InputError(f"{repo}: {file.rfilename} cannot be read as JSON lines of text ({reason})") from None
     shutil.rmtree(cache)
 
 
@@ -243,7 +233,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _transient(error: BaseException) -> bool:
-    """Whether another attempt may help: no answer, a broken one, or one that says the hub is busy or failing."""
+    """Whether another attempt may help: no answer, an incomplete one, or a status of a busy or failing hub."""
     return any(
         cause.response.status_code in (408, 429) or cause.response.status_code >= 500
         if isinstance(cause, HfHubHTTPError)
@@ -253,7 +243,7 @@ def _transient(error: BaseException) -> bool:
 
 
 def _retried(call: Callable[[], T]) -> T:
-    """The result of `call`, tried again after each of WAITS while its errors are of the kind that passes."""
+    """The result of `call`, tried again after each of WAITS while its errors are temporary."""
     for wait in WAITS:
         try:
             return call()
@@ -266,14 +256,14 @@ def _retried(call: Callable[[], T]) -> T:
 
 
 def _short(error: BaseException) -> str:
-    """An error on one line, without the client's reading advice."""
+    """An error on one line, without the client's links to documentation."""
     text = re.sub(r"For more information check: \S+", "", str(error))
     return " ".join(text.split())[:200] or type(error).__name__
 
 
 @contextmanager
 def _explained(repo: str, kind: str, revision: str | None) -> Iterator[None]:
-    """Turn the client's errors into one line on what the user can do."""
+    """Turn the client's errors into an InputError: one line on what the user can do."""
     try:
         yield
     except InputError:
@@ -286,7 +276,7 @@ def _explained(repo: str, kind: str, revision: str | None) -> Iterator[None]:
 
 
 def _message(error: BaseException, repo: str, kind: str, revision: str | None) -> str | None:
-    """What a user should read of a client's error; None where it is not one of the client's."""
+    """The message for the user about one of the client's errors; None for other errors."""
     page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     match error:

@@ -1,4 +1,4 @@
-"""Imported first by jobs that compute: the hub's clients then stay off the network, whatever a checkpoint names."""
+"""Jobs that compute import this module first: the hub's clients then never use the network."""
 
 import os
 

@@ -1,8 +1,8 @@
 """A small English whose sentences can all be listed with their probabilities, so that every quantity is exact.
 
-A probabilistic grammar without recursion: `PRODUCTIONS` is the whole of it. Its sentences have several kinds of
-dependency between their words, each with a checker of its own (`violations`), because words that are drawn at the same
-time know nothing of each other (the marginal trap of arXiv 2512.22630).
+A probabilistic grammar without recursion, defined by `PRODUCTIONS`. Its sentences have several kinds of dependency
+between their words, each with its own check (`violations`): words drawn in the same step are drawn independently, and
+violate these dependencies (the marginal trap of arXiv 2512.22630).
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ import numpy as np
 
 from discreteness.languages.language import Language
 
-LENGTH = 12  # tokens of the longest sentence; shorter ones are padded with the end token
+LENGTH = 12  # tokens of the longest sentence; shorter ones are padded with EOS
 
 NAMES = ("Anna", "Emma", "Oscar")
 SINGULAR = ("girl", "artist", "uncle")
@@ -24,8 +24,8 @@ QUALITIES = ("old", "new")
 CONJUNCTIONS = ("when", "because")
 IDIOMS = ("now and then", "by and large", "from time to time", "once in a blue moon")
 
-# Symbol -> its alternatives with their weights. Symbols are upper-case; "a(n)" becomes "a" or "an" by the word that
-# follows, and "SAME" the name that came before.
+# Symbol -> its alternatives with their weights. Symbols are upper-case; "a(n)" becomes "a" or "an" depending on the
+# next word, and "SAME" becomes the name that came before.
 PRODUCTIONS: dict[str, dict[str, float]] = {
     "SENTENCE": {
         "ONE PLACE DOES": 5,
@@ -58,30 +58,30 @@ PRODUCTIONS: dict[str, dict[str, float]] = {
 @cache
 def sentences() -> dict[str, float]:
     """Every sentence -> its probability, in alphabetical order; the probabilities sum to 1."""
-    found: dict[str, float] = {}
+    probabilities: dict[str, float] = {}
     for words, probability in _expand("SENTENCE"):
         text = " ".join(_surface(words))
-        found[text] = found.get(text, 0.0) + probability
-    return dict(sorted(found.items()))
+        probabilities[text] = probabilities.get(text, 0.0) + probability
+    return dict(sorted(probabilities.items()))
 
 
 @cache
 def _expand(symbol: str) -> list[tuple[tuple[str, ...], float]]:
-    """All strings of words a symbol stands for, with their probabilities."""
+    """All strings of words that a symbol produces, with their probabilities."""
     if symbol not in PRODUCTIONS:
         return [((symbol,), 1.0)]
     total = sum(PRODUCTIONS[symbol].values())
-    found = []
+    expansions = []
     for alternative, weight in PRODUCTIONS[symbol].items():
         strings = [((), weight / total)]
-        for part in alternative.split():
-            strings = [(left + right, p * q) for left, p in strings for right, q in _expand(part)]
-        found += strings
-    return found
+        for child in alternative.split():
+            strings = [(left + right, p * q) for left, p in strings for right, q in _expand(child)]
+        expansions += strings
+    return expansions
 
 
 def _surface(words: tuple[str, ...]) -> Iterable[str]:
-    """The words as they are said: the article's form, the name repeated."""
+    """The words of the sentence: with the article's form, and the name repeated."""
     for i, word in enumerate(words):
         if word == "a(n)":
             yield "an" if _begins_with_vowel(words[i + 1]) else "a"
@@ -94,12 +94,12 @@ def _begins_with_vowel(word: str) -> bool:
 
 
 def violations(language: Language, token_ids: np.ndarray) -> dict[str, np.ndarray]:
-    """What is wrong with strings of the language's ids (n, L): kind -> (n,) bool. −1 stands for an unknown word.
+    """Violations in strings of the language's ids (n, L): kind -> (n,) bool. The id −1 is an unknown word.
 
-    agreement: a verb right behind a subject (noun or name) of the other number;
-    distant_agreement: the same with other words, but no verb, conjunction or end token, between them;
+    agreement: a verb immediately after a subject (noun or name) of the other number;
+    distant_agreement: the same with other words, but no verb, conjunction or EOS, between them;
     article: "a" before a vowel or "an" before a consonant;
-    selection: a verb's object, behind articles and adjectives only, that cannot be the object of this verb;
+    selection: a verb's object, after articles and adjectives only, that cannot be the object of this verb;
     coreference: two different names (every sentence repeats its own);
     idiom: a word that occurs only in fixed expressions, outside a complete one;
     other: not a sentence of the language, and none of these.
@@ -107,7 +107,7 @@ def violations(language: Language, token_ids: np.ndarray) -> dict[str, np.ndarra
     """
     token_ids = np.asarray(token_ids)
     near, distant = _agreement(language, token_ids)
-    found = {
+    kinds = {
         "agreement": near,
         "distant_agreement": distant,
         "article": _article(language, token_ids),
@@ -115,18 +115,18 @@ def violations(language: Language, token_ids: np.ndarray) -> dict[str, np.ndarra
         "coreference": _coreference(language, token_ids),
         "idiom": _idiom(language, token_ids),
     }
-    named = np.any(list(found.values()), axis=0)
-    return {**found, "other": ~named & ~language.contains(token_ids)}
+    explained = np.any(list(kinds.values()), axis=0)
+    return {**kinds, "other": ~explained & ~language.contains(token_ids)}
 
 
 def _feature(language: Language, value: Callable[[str], int]) -> np.ndarray:
-    """`value` of each word, by id; 0 for the end token, the mask and, as the last entry, −1."""
+    """`value` of each word, by id; 0 for EOS, the mask and, as the last entry, the id −1."""
     return np.array([*map(value, language.words), 0, 0, 0])
 
 
 def _is_in(words: Iterable[str]) -> Callable[[str], int]:
-    kept = frozenset(words)
-    return lambda word: int(word in kept)
+    members = frozenset(words)
+    return lambda word: int(word in members)
 
 
 def _agreement(language: Language, token_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

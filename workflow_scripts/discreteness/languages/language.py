@@ -1,6 +1,6 @@
-"""Languages whose sentences are all known with their probabilities, and what follows exactly. Everything in nats.
+"""Languages whose sentences and probabilities are all known, and exact quantities of them. Everything in nats.
 
-A sentence has L tokens, the end token included as padding. Sums over all 2^L sets of positions give the entropy of
+A sentence has L tokens, EOS included as padding. Sums over all 2^L sets of positions give the entropy of
 every set and from them the information curve (arXiv 2511.04647).
 """
 
@@ -20,9 +20,9 @@ MOST_POSITIONS = 14  # 2^14 sets of positions
 class Language:
     """A finite language.
 
-    words: the vocabulary, alphabetical; a word's id is its place. The end token and the mask come behind them.
-    token_ids: (N, L) int64, the sentences, padded with the end token. probabilities: (N,) float64, sum 1.
-    violations: (language, token_ids) -> kind of violation -> (n,) bool, where the language has kinds (`grammar`).
+    words: the vocabulary, alphabetical; a word's id is its index. The ids of EOS and of the mask follow.
+    token_ids: (N, L) int64, the sentences, padded with EOS. probabilities: (N,) float64, sum 1.
+    violations: function (language, token_ids) -> {kind of violation: (n,) bool}, for a language with kinds (`grammar`).
     """
 
     name: str
@@ -52,7 +52,7 @@ class Language:
 
     @property
     def eos_id(self) -> int:
-        """Id of the end token."""
+        """Id of EOS."""
         return len(self.words)
 
     @property
@@ -62,15 +62,15 @@ class Language:
 
     @property
     def vocab_size(self) -> int:
-        """V: words, end token and mask."""
+        """V: words, EOS and mask."""
         return len(self.words) + 2
 
     def ids(self, text: str) -> np.ndarray:
-        """(n,) ids of a text's words, without padding; −1 for a word that the language has not."""
+        """(n,) ids of a text's words, without padding; −1 for unknown words."""
         return np.array([self._numbers.get(word, -1) for word in text.split()], dtype=np.int64)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, L) ids of texts, padded with the end token; −1 for unknown words and throughout texts too long."""
+        """(n, L) ids of texts, padded with EOS; −1 for unknown words, and for every token of a text longer than L."""
         rows = np.full((len(texts), self.length), self.eos_id, dtype=np.int64)
         for row, text in zip(rows, texts, strict=True):
             ids = self.ids(text)
@@ -78,14 +78,14 @@ class Language:
         return rows
 
     def text(self, ids: Sequence[int]) -> str:
-        """Words of one string of ids, without the end tokens that pad it; <eos> where an end token has words behind."""
-        shown = ["<eos>" if id_ == self.eos_id else self.words[id_] for id_ in ids]
-        while shown and shown[-1] == "<eos>":
-            shown.pop()
-        return " ".join(shown)
+        """Words of one string of ids, without the EOS tokens that pad it; an EOS token before a word is <eos>."""
+        words = ["<eos>" if id_ == self.eos_id else self.words[id_] for id_ in ids]
+        while words and words[-1] == "<eos>":
+            words.pop()
+        return " ".join(words)
 
     def translate(self, denoiser, token_ids: np.ndarray) -> np.ndarray:
-        """A denoiser's ids (…) -> this language's, word by word: end tokens are `eos_id`, what is no word is −1."""
+        """A denoiser's ids (…) -> this language's ids: EOS tokens become `eos_id`, tokens that are no word −1."""
         tokens = map(denoiser.tokenizer.convert_ids_to_tokens, range(len(denoiser.tokenizer)))
         table = np.full(max(denoiser.vocab_size, len(denoiser.tokenizer)), -1, dtype=np.int64)
         for id_, token in enumerate(tokens):
@@ -99,7 +99,7 @@ class Language:
         return np.array([tuple(row) in self._places for row in np.asarray(token_ids).tolist()], dtype=bool)
 
     def logprobs(self, token_ids: np.ndarray) -> np.ndarray:
-        """(n, L) ids -> (n,) log-probabilities, −inf for what is no sentence."""
+        """(n, L) ids -> (n,) log-probabilities, −inf for strings that are no sentence."""
         places = [self._places.get(tuple(row), -1) for row in np.asarray(token_ids).tolist()]
         return np.append(np.log(self.probabilities), -np.inf)[places]
 
@@ -124,7 +124,7 @@ def entropy(language: Language) -> float:
 
 
 def total_correlation(language: Language) -> float:
-    """Σ_i H(X_i) − H(X): what one parallel step over all positions costs, as a KL (nats)."""
+    """Σ_i H(X_i) − H(X), nats: the KL that one parallel step over all positions costs."""
     columns = (np.bincount(column, language.probabilities) for column in language.token_ids.T)
     return float(sum(_entropy(column) for column in columns)) - entropy(language)
 
@@ -142,24 +142,24 @@ def subset_entropies(language: Language) -> np.ndarray:
     length = language.length
     if length > MOST_POSITIONS:
         raise InputError(f"language {language.name}: 2^{length} sets of positions (at most 2^{MOST_POSITIONS})")
-    found = np.zeros(2**length)
+    entropies = np.zeros(2**length)
 
     def add_positions(classes: np.ndarray, bits: int, start: int) -> None:
-        """Entropies of all sets that add positions from `start` on to the set `bits`, whose classes are given."""
+        """Entropies of all sets that extend the set `bits`, whose classes are given, by positions from `start` on."""
         for i in range(start, length):
             finer, masses = refined(language, classes, i)
-            found[bits | 1 << i] = _entropy(masses)
+            entropies[bits | 1 << i] = _entropy(masses)
             if i + 1 < length:
                 add_positions(finer, bits | 1 << i, i + 1)
 
     add_positions(np.zeros(len(language.token_ids), dtype=np.int64), 0, 0)
-    return found
+    return entropies
 
 
 def refined(language: Language, classes: np.ndarray, position: int) -> tuple[np.ndarray, np.ndarray]:
     """Classes (N,) 0, 1, … of sentences, divided by the token at one more position; and the new classes' probabilities.
 
-    Sentences are in one class when they agree at all positions so far, so that its probability is a marginal.
+    Sentences are in one class if they agree at all positions so far; the probability of a class is a marginal.
     """
     joint = classes * language.vocab_size + language.token_ids[:, position]
     sums = np.bincount(joint, language.probabilities)

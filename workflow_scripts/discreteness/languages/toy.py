@@ -1,6 +1,6 @@
 """Two languages of two sentences each, every sentence of probability 1/2.
 
-`toy` is the training set of arXiv 2512.22630; `abab` is asked about by users of LLaDA.
+`toy` is the training set of arXiv 2512.22630; `abab` comes from a question of LLaDA users.
 """
 
 SENTENCES = ("He likes apple", "I play tennis")

@@ -1,4 +1,4 @@
-"""Training batches: masked answers behind their prompts, and masked running text. Each is a function of its step."""
+"""Training batches: masked answers after their prompts, and masked running text. Each is a function of its step."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Corpus:
 
 @dataclass
 class Batch:
-    """What the model sees and what it should say: inputs (B, L), targets (B, L), masked (B, L) bool: what is scored."""
+    """inputs (B, L): token ids the model sees; targets (B, L): those it should predict; masked (B, L) bool: scored."""
 
     inputs: torch.Tensor
     targets: torch.Tensor
@@ -38,7 +38,10 @@ def encode(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, settings: Tra
         for prompt in set(rows["prompt"])
     }
     prompts, answers = (
-        [found.ids for found in tokenizer.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        [
+            encoding.ids
+            for encoding in tokenizer.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ]
         for texts in (rows["prompt"].map(texts), rows["answer"])
     )
     longest = max(phase.spans[1] for phase in settings.phases)
@@ -50,15 +53,13 @@ def encode(rows: pd.DataFrame, tokenizer: PreTrainedTokenizerFast, settings: Tra
             by_length.setdefault(len(prompt), []).append((prompt, padded))
     if not by_length:
         raise InputError(f"train.max_prompt_length: no prompt has {settings.max_prompt_length} tokens or fewer")
-    groups = [
-        tuple(torch.tensor(part) for part in zip(*by_length[length], strict=True)) for length in sorted(by_length)
-    ]
+    groups = [tuple(torch.tensor(ids) for ids in zip(*by_length[length], strict=True)) for length in sorted(by_length)]
     stream = [id_ for prompt, answer in zip(prompts, answers, strict=True) for id_ in [*prompt, *answer, eos]]
     return Corpus(groups, torch.tensor(stream), mask_id, eos)
 
 
 def draw(corpus: Corpus, settings: TrainingSettings, seed: int, step: int) -> Batch:
-    """The batch of a step: the same whatever was drawn before, so that a resumed training sees the same batches."""
+    """The batch of a step, independent of earlier draws, so that a resumed training sees the same batches."""
     generator = torch.Generator().manual_seed(key(seed, "train", step))
     phase = settings.phase(step)
     if torch.rand((), generator=generator) < settings.text_share:
@@ -74,7 +75,7 @@ def _question(corpus: Corpus, settings: TrainingSettings, size: int, span: int, 
     chosen = torch.randint(len(prompts), (size,), generator=generator)
     prompt, answer = prompts[chosen], answers[chosen, :span]
     if settings.objective == "causal":
-        ended = (answer == corpus.eos_id).cumsum(1) > 1  # behind the first end token
+        ended = (answer == corpus.eos_id).cumsum(1) > 1  # after the first EOS
         targets = torch.cat([prompt, answer], 1)
         return Batch(targets, targets, torch.cat([torch.zeros_like(prompt, dtype=torch.bool), ~ended], 1))
     hidden = torch.rand(prompt.shape, generator=generator) < settings.prompt_dropout * _ratios(size, generator)

@@ -1,4 +1,4 @@
-"""Write a trained network in the pure LLaDA layout, as a published checkpoint would stand in a folder."""
+"""Write a trained network in the layout of a published checkpoint, LLaDA's or Llama's."""
 
 from pathlib import Path
 
@@ -61,14 +61,14 @@ def llada_config(settings: TrainingSettings, vocab_size: int, mask_id: int, eos_
 
 def llada_names(n_layers: int) -> dict[str, str]:
     """Name in the network -> name in a LLaDA checkpoint: the inverse of the loader's renaming."""
-    parts = ("attn_norm", "ff_norm", "q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
-    names = [f"model.transformer.{part}.weight" for part in ("wte", "ln_f", "ff_out")]
-    names += [f"model.transformer.blocks.{layer}.{part}.weight" for layer in range(n_layers) for part in parts]
+    modules = ("attn_norm", "ff_norm", "q_proj", "k_proj", "v_proj", "attn_out", "ff_proj", "up_proj", "ff_out")
+    names = [f"model.transformer.{module}.weight" for module in ("wte", "ln_f", "ff_out")]
+    names += [f"model.transformer.blocks.{layer}.{module}.weight" for layer in range(n_layers) for module in modules]
     return {rename(name): name for name in names}
 
 
 def export(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write a masked model's weights (bfloat16), configuration and tokenizer; each file whole or not at all."""
+    """Write a masked model's weights (bfloat16), configuration and tokenizer; each file completely or not at all."""
     names = llada_names(config["n_layers"])
     _write({names[name]: tensor for name, tensor in tensors.items()}, config, tokenizer, folder)
 
@@ -91,8 +91,8 @@ def export_causal(
         "tie_word_embeddings": False,
         **{key: config[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")},
     }
-    named = {name if name == "lm_head.weight" else f"model.{name}": tensor for name, tensor in tensors.items()}
-    _write(named, llama, tokenizer, folder)
+    renamed = {name if name == "lm_head.weight" else f"model.{name}": tensor for name, tensor in tensors.items()}
+    _write(renamed, llama, tokenizer, folder)
 
 
 def _write(tensors: dict[str, torch.Tensor], config: dict, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -1,5 +1,5 @@
-"""Train a small language model, masked diffusion (arXiv 2406.07524, 2502.09992) or causal, and write it like a
-published one."""
+"""Train a small language model, masked diffusion (arXiv 2406.07524, 2502.09992) or causal, and write it in the layout
+of a published checkpoint."""
 
 import logging
 import time
@@ -17,13 +17,13 @@ from discreteness.denoisers.llada import llama_config
 from discreteness.training.batches import Batch, draw, encode, learning_rate
 from discreteness.training.export import export, export_causal, llada_config
 from discreteness.training.rows import TrainingSettings
-from discreteness.training.snapshot import PACE, Pace, State, identity
+from discreteness.training.snapshot import PACE, Pace, Snapshot, identity
 from discreteness.training.start import closed_form
 from discreteness.training.tokenizer import MASK, train_tokenizer, word_tokenizer
 
 
 class Network(torch.nn.Module):
-    """The very backbone class that checkpoints are loaded into, with an output head; bidirectional or causal."""
+    """The backbone class that checkpoints are loaded into, with an output head; bidirectional or causal."""
 
     def __init__(self, config: dict, seed: int, causal: bool = False):
         super().__init__()
@@ -37,7 +37,7 @@ class Network(torch.nn.Module):
             self.lm_head = torch.nn.Linear(config["d_model"], config["vocab_size"], bias=False)
             for name, weight in self.named_parameters():
                 if weight.dim() == 2 and "embed" not in name:
-                    # unit-variance activations; what is added to the residual stream shrinks with depth
+                    # unit-variance activations; additions to the residual stream are scaled down with depth
                     depth = 2 * config["n_layers"] if name.endswith(("o_proj.weight", "down_proj.weight")) else 1
                     torch.nn.init.normal_(weight, std=(depth * weight.shape[1]) ** -0.5)
         for module in self.backbone.modules():
@@ -45,7 +45,7 @@ class Network(torch.nn.Module):
                 module.is_causal = causal
 
     def loss(self, batch: Batch, label_smoothing: float) -> torch.Tensor:
-        """Mean cross-entropy over the scored positions, nats; only they pass through the head.
+        """Mean cross-entropy over the scored positions, nats; the head is applied to these positions only.
 
         A causal network predicts position i at i − 1.
         """
@@ -59,13 +59,13 @@ class Network(torch.nn.Module):
         return {name.removeprefix("backbone."): tensor for name, tensor in self.state_dict().items()}
 
 
-def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Path, pace: Pace = PACE) -> dict:
+def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, snapshots: Path, pace: Pace = PACE) -> dict:
     """Train on `rows` (columns prompt, answer) and write a checkpoint folder with `training.json`.
 
     settings: the keys of `TrainingSettings`. The same rows, settings, seed, library versions and thread count give
-    the same weights on the same kind of processor, also when the training was interrupted: it goes on from the last
-    state saved in the folder `state`, as often as `pace` says, which is removed at the end. Returns the record written
-    to `training.json`. Raises InputError for a loss that is not finite.
+    the same weights on the same kind of processor, also after an interruption: training continues from the last
+    snapshot in the folder `snapshots`, which is removed at the end. pace: how often snapshots are saved. Returns the
+    record written to `training.json`. Raises InputError for a loss that is not finite.
     """
     chosen = TrainingSettings.read(settings, "train")
     rows = _sample(rows, chosen.rows, seed)
@@ -78,8 +78,8 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
     if chosen.start == "closed_form":
         closed_form(network, corpus, seed)
     optimiser = _optimiser(network, chosen)
-    saved = State(state, identity(rows, settings, seed), pace)
-    record = saved.load(network, optimiser) or {"losses": [], "steps": 0, "seconds": 0.0}
+    snapshot = Snapshot(snapshots, identity(rows, settings, seed), pace)
+    record = snapshot.load(network, optimiser) or {"losses": [], "steps": 0, "seconds": 0.0}
     started = time.monotonic() - record["seconds"]
     network.train()
     for step in tqdm(range(record["steps"], chosen.steps), desc="training", unit="step", mininterval=5):
@@ -94,8 +94,8 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
         optimiser.step()
         record["losses"].append(round(loss.item(), 4))
         record.update(steps=step + 1, seconds=round(time.monotonic() - started, 1))
-        if saved.due():
-            saved.save(network, optimiser, record)
+        if snapshot.due():
+            snapshot.save(network, optimiser, record)
             logging.getLogger("discreteness").info("step %d: loss %.3f", step + 1, _recent(record["losses"]))
     write = export_causal if network.causal else export
     write(network.tensors(), config, tokenizer, output)
@@ -109,12 +109,12 @@ def train(rows: pd.DataFrame, settings: dict, seed: int, output: Path, state: Pa
         **record,
     }
     write_json(record, output / "training.json")
-    saved.remove()
+    snapshot.remove()
     return record
 
 
 def _sample(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """At most `most` rows in their order; which ones depends on the seed and their number only."""
+    """At most `most` rows in their order; the choice depends only on the seed and the number of rows."""
     if most is None or most >= len(rows):
         return rows
     return rows.iloc[sorted(sorted(range(len(rows)), key=lambda row: key(seed, "training row", row))[:most])]

@@ -1,4 +1,4 @@
-"""The saved state of a training: what an interrupted one goes on from. Safetensors with a JSON header, no pickle."""
+"""Snapshots of a training, from which an interrupted one continues. Safetensors with a JSON header, no pickle."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ logger = logging.getLogger("discreteness")
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a state is saved: every `seconds`, less often where saving would take more than `share` of the time."""
+    """A snapshot is saved every `seconds`, less often where saving would take more than `share` of the time."""
 
     seconds: float = 30.0
     share: float = 0.01
@@ -30,15 +30,15 @@ PACE = Pace()
 
 
 def identity(rows: pd.DataFrame, settings: dict, seed: int) -> str:
-    """What a state belongs to: one of other rows or settings, another seed, torch or number of threads is not used."""
-    about = [settings, seed, torch.__version__, torch.get_num_threads(), list(rows["prompt"]), list(rows["answer"])]
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    """Hash of rows, settings, seed, torch version and number of threads: a snapshot with another hash is not used."""
+    inputs = [settings, seed, torch.__version__, torch.get_num_threads(), list(rows["prompt"]), list(rows["answer"])]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-class State:
-    """The file `state.safetensors` in a folder of its own: weights, optimiser moments and the record of the steps.
+class Snapshot:
+    """The only file of a folder, `state.safetensors`: weights, optimiser moments and the record of the steps.
 
-    Batches are functions of seed and step (`batches.draw`), so there is no random state to keep.
+    Batches are functions of seed and step (`batches.draw`), so no random number generator is saved.
     """
 
     def __init__(self, folder: Path, identity: str, pace: Pace):
@@ -51,7 +51,7 @@ class State:
         return time.monotonic() - self._last >= max(self.pace.seconds, self._cost / self.pace.share)
 
     def save(self, network: torch.nn.Module, optimiser: torch.optim.Optimizer, record: dict) -> None:
-        """Save everything the next step needs, whole or not at all."""
+        """Save all that the next step needs, completely or not at all."""
         start = time.monotonic()
         tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
         for index, moments in optimiser.state_dict()["state"].items():
@@ -63,7 +63,7 @@ class State:
         self._cost = self._last - start
 
     def load(self, network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict | None:
-        """Put network and optimiser where they were; the record, or None where there is nothing to go on from."""
+        """Restore network and optimiser and return the record; None where there is no usable snapshot."""
         if not self.path.exists():
             return None
         try:

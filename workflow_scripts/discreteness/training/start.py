@@ -1,9 +1,9 @@
-"""A closed-form start: a fresh network already predicts the answers' word frequencies.
+"""A closed-form start: a new network already predicts the unigram distribution of the answers.
 
-One coordinate of mask embedding and head carries the answers' unigram. The other coordinates of embedding and head are
-the leading singular vectors of the pointwise mutual information of prompt token and answer token, the best product of
-two such matrices (as Levy and Goldberg 2014 showed for word vectors). Before any step that second part is worth little,
-a few hundredths of a nat, since attention has not learnt yet where to look; it places related words near each other.
+One coordinate of mask embedding and head encodes the answers' unigram distribution. The other coordinates of embedding
+and head are the leading singular vectors of the pointwise mutual information of prompt token and answer token, its best
+low-rank factorisation (compare Levy and Goldberg 2014 on word vectors). Before training they lower the loss by only a
+few hundredths of a nat, since attention is not trained yet; they give related words similar embeddings.
 """
 
 import torch
@@ -16,7 +16,7 @@ ANSWER_TOKENS = 16  # of each answer, from its beginning
 
 @torch.no_grad()
 def closed_form(network: torch.nn.Module, corpus: Corpus, seed: int) -> None:
-    """Set embedding (V, d), head (V, d) and the first layer's value path of a fresh network, in place."""
+    """Set embedding (V, d), head (V, d) and the first layer's value path of a new network, in place."""
     embedding, head = network.backbone.embed_tokens.weight, network.lm_head.weight
     vocabulary, width = embedding.shape
     together, prompts, answers, rows = _counts(corpus, vocabulary)
@@ -41,14 +41,14 @@ def closed_form(network: torch.nn.Module, corpus: Corpus, seed: int) -> None:
 
 
 def _counts(corpus: Corpus, vocabulary: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]:
-    """In how many rows a prompt token and an answer token stand together, (V, V), and each alone, (V,) twice."""
+    """Number of rows with a prompt token and an answer token, (V, V); with either one, (V,) twice; of all rows."""
     together = torch.zeros(vocabulary, vocabulary)
     prompts, answers, rows = torch.zeros(vocabulary), torch.zeros(vocabulary), 0
     for prompt, answer in corpus.groups:
         seen = torch.zeros(len(prompt), vocabulary).scatter_(1, prompt, 1.0)
-        said = torch.zeros(len(prompt), vocabulary).scatter_(1, answer[:, :ANSWER_TOKENS], 1.0)
-        together += seen.T @ said
+        answered = torch.zeros(len(prompt), vocabulary).scatter_(1, answer[:, :ANSWER_TOKENS], 1.0)
+        together += seen.T @ answered
         prompts += seen.sum(0)
-        answers += said.sum(0)
+        answers += answered.sum(0)
         rows += len(prompt)
     return together, prompts, answers, rows

@@ -12,10 +12,10 @@ CHAT_TEMPLATE = BOS + "{{ messages[-1]['content'] | trim }}" + EOT
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE of exactly `vocab_size` entries or fewer, trained on `texts`.
+    """Byte-level BPE of at most `vocab_size` entries, trained on `texts`.
 
-    Identifiers fall apart into lower-case words (`getName`, `get_name` -> `get name`), so that what a name says is
-    shared with the prose that explains it. One user message is the whole template: BOS, message, end of turn.
+    Identifiers are split into lower-case words (`getName`, `get_name` -> `get name`), so that names share tokens with
+    the prose that explains them. The chat template is one user message: BOS, message, end of turn.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence(
@@ -44,9 +44,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def word_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Every word of `texts` is a token, with its case; ids follow the alphabet behind the special tokens.
+    """Every word of `texts` is a token, with its case; ids are alphabetical and follow those of the special tokens.
 
-    For languages of few words. Raises InputError for more words than `vocab_size` has room for.
+    For languages of few words. Raises InputError for more words than fit into `vocab_size`.
     """
     words = sorted({word for text in texts for word in text.split()})
     vocabulary = {word: id_ for id_, word in enumerate([BOS, EOS, EOT, MASK, *words])}

@@ -1,12 +1,11 @@
-"""The marginal trap where it can be computed: what a sampler's strings and a model's predictions are, exactly.
+"""The marginal trap, computed exactly: the distribution of a sampler's strings and the price of parallel decoding.
 
-For languages whose sentences are all known (`languages.py`). Everything in nats.
+For languages whose sentences are all known (`discreteness.languages`). Everything in nats.
 """
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,9 +23,9 @@ from discreteness.languages.language import Language, exact_curve, refined
 def check_model(denoiser, language: Language, where: str) -> None:
     """Raise InputError, one line that begins with `where`, for a model that cannot fill in the language's sentences.
 
-    It needs masks, of which several are filled in at the same time (an autoregressive model has none, and without a
-    start token says nothing of a sentence's first word), a token for the end and for each word of the language, and
-    room for a sentence behind the empty prompt.
+    The model needs masks, of which several are filled in at the same time (an autoregressive model has none, and
+    without a start token it does not predict a sentence's first word), EOS, a token for each word of the language, and
+    room for a sentence after the empty prompt.
     """
     if denoiser.corruption != "mask":
         raise InputError(
@@ -49,7 +48,7 @@ def check_model(denoiser, language: Language, where: str) -> None:
 
 
 def decoding_distribution(denoiser, length: int, step_sizes: Sequence[int]) -> dict[tuple[int, ...], float]:
-    """The strings that parallel decoding in uniformly random order can produce, with their probabilities.
+    """The strings that parallel decoding in uniformly random order can produce -> their probabilities.
 
     Step s reveals a uniformly drawn set of step_sizes[s] of the masked positions, each drawn from its own marginal.
     Strings are tuples of `length` ids of the denoiser. Their number grows as the vocabulary to the power of the length:
@@ -77,7 +76,7 @@ def decoding_distribution(denoiser, length: int, step_sizes: Sequence[int]) -> d
 
 
 def _marginals(denoiser, states: list[tuple[int, ...]]) -> np.ndarray:
-    """(S, L, V) float64 probabilities at every position of each state, behind the empty prompt; never the mask."""
+    """(S, L, V) float64 probabilities at every position of each state, after the empty prompt; 0 for the mask."""
     prompt = denoiser.encode_prompt("")
     ids = torch.tensor([[*prompt, *state] for state in states])
     positions = torch.arange(len(prompt), ids.shape[1])
@@ -88,89 +87,66 @@ def _marginals(denoiser, states: list[tuple[int, ...]]) -> np.ndarray:
     return probabilities.reshape(len(states), len(positions), -1)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """How a sampler's distribution compares with a language; probabilities and nats."""
-
-    strings: int  # different strings of positive probability
-    invalid: float  # probability of a string that is no sentence
-    unseen_strings: float  # share of the different strings that are no sentences
-    forward_kl: float  # KL(language ‖ sampler)
-    reverse_kl: float  # KL(sampler ‖ language); infinite as soon as an invalid string is possible
-
-
-def verdict(language: Language, distribution: Mapping[tuple[int, ...], float]) -> Verdict:
-    """Compare a distribution over strings of the language's ids with the language."""
-    strings = np.array(list(distribution))
-    q, log_p = np.array(list(distribution.values())), language.logprobs(strings)
-    invalid = log_p == -np.inf
-    said = np.array([distribution.get(tuple(row), 0.0) for row in language.token_ids.tolist()])
-    with np.errstate(divide="ignore"):
-        forward = (language.probabilities * (np.log(language.probabilities) - np.log(said))).sum()
-        reverse = (q * (np.log(q) - log_p)).sum()
-    return Verdict(len(strings), float(q[invalid].sum()), float(invalid.mean()), float(forward), float(reverse))
-
-
 def learning_error(denoiser, language: Language, sentences: int, seed: int = 0) -> np.ndarray:
-    """What a learned denoiser lacks: E_{|V|=k, i∉V} KL(p(x_i | x_V) ‖ q(x_i | x_V)) for k = 0 … L − 1, nats.
+    """Error of a learned denoiser: E_{|V|=k, i∉V} KL(p(x_i | x_V) ‖ q(x_i | x_V)) for k = 0 … L − 1, (L,) nats.
 
-    p is the oracle, q the denoiser behind an empty prompt. Added to the language's information curve it is the
-    denoiser's; its sum is what the any-order negative log-likelihood has above the entropy. Averaged over `sentences`
-    drawn sentences with one drawn set V each for every k; exact in x_i, so that few suffice.
+    p is the oracle, q the denoiser after an empty prompt. The language's information curve plus this error is the
+    denoiser's curve; the sum of the error is the any-order negative log-likelihood minus the entropy. Estimated from
+    `sentences` drawn sentences, with one drawn set V for each and every k; exact in x_i, so that few sentences suffice.
     """
     oracle, prompt = OracleDenoiser(language), denoiser.encode_prompt("")
-    known = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
+    drawn = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
     meaning = language.translate(denoiser, np.arange(denoiser.vocab_size))  # the denoiser's ids -> the language's
-    said = torch.from_numpy(np.flatnonzero(meaning >= 0))
-    back = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
-    found = np.empty(language.length)
+    known_ids = torch.from_numpy(np.flatnonzero(meaning >= 0))
+    denoiser_ids = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
+    errors = np.empty(language.length)
     for k in range(language.length):
         generator = torch.Generator().manual_seed(key(seed, "learning error", k))
-        hidden = torch.rand(known.shape, generator=generator).argsort(1) >= k
+        hidden = torch.rand(drawn.shape, generator=generator).argsort(1) >= k
         queries = hidden.nonzero()
-        log_p = oracle.log_probs(known.masked_fill(hidden, language.mask_id), None, queries).double()
-        context = back[known].masked_fill(hidden, denoiser.mask_id)
+        log_p = oracle.log_probs(drawn.masked_fill(hidden, language.mask_id), None, queries).double()
+        context = denoiser_ids[drawn].masked_fill(hidden, denoiser.mask_id)
         context = torch.cat([torch.tensor(prompt).expand(sentences, -1).long(), context], 1)
         shifted = queries + torch.tensor([0, len(prompt)])
         q = denoiser.log_probs(context, None, shifted).double().exp().cpu()
-        translated = torch.zeros_like(log_p).index_add(1, torch.from_numpy(meaning)[said], q[:, said])
-        found[k] = measures.kl(log_p, translated.log()).mean()
-    return found
+        translated = torch.zeros_like(log_p).index_add(1, torch.from_numpy(meaning)[known_ids], q[:, known_ids])
+        errors[k] = measures.kl(log_p, translated.log()).mean()
+    return errors
 
 
 def sampled_price(denoiser, language: Language, step_sizes: Sequence[int], sentences: int, seed: int = 0) -> np.ndarray:
-    """log p(x) − log q(x | order) for drawn sentences x of the language and a random order each, (sentences,) nats.
+    """log p(x) − log q(x | order) for drawn sentences x of the language, each with a random order, (sentences,) nats.
 
-    q is parallel decoding with `denoiser`, whose step s reveals step_sizes[s] positions of the order from their own
-    marginals. The mean estimates the KL from the language to the sampler averaged over orders, without any table of
-    sentences: it needs samples of the language and the denoiser only.
+    q is parallel decoding with `denoiser`: step s reveals the next step_sizes[s] positions of the order, each from its
+    marginal. The mean estimates the KL from the language to the sampler given the order, averaged over orders. It needs
+    only samples of the language and the denoiser, no table of sentences.
     """
     prompt = denoiser.encode_prompt("")
-    known = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
+    drawn = torch.from_numpy(language.token_ids[language.sample(sentences, seed)])
     meaning = language.translate(denoiser, np.arange(denoiser.vocab_size))
-    back = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
-    said = torch.from_numpy(np.flatnonzero(meaning >= 0))
+    denoiser_ids = torch.tensor([int(np.flatnonzero(meaning == id_)[0]) for id_ in range(language.eos_id + 1)])
+    known_ids = torch.from_numpy(np.flatnonzero(meaning >= 0))
     generator = torch.Generator().manual_seed(key(seed, "sampled price"))
-    rank = torch.rand(known.shape, generator=generator).argsort(1).argsort(1)
+    rank = torch.rand(drawn.shape, generator=generator).argsort(1).argsort(1)
     log_q, first = torch.zeros(sentences, dtype=torch.float64), 0
     for size in step_sizes:
-        shown, now = rank < first, (rank >= first) & (rank < first + size)
-        state = torch.cat([torch.tensor(prompt).expand(sentences, -1).long(), back[known]], 1)
-        state[:, len(prompt) :][~shown] = denoiser.mask_id
-        queries = now.nonzero()
+        visible, revealed = rank < first, (rank >= first) & (rank < first + size)
+        state = torch.cat([torch.tensor(prompt).expand(sentences, -1).long(), denoiser_ids[drawn]], 1)
+        state[:, len(prompt) :][~visible] = denoiser.mask_id
+        queries = revealed.nonzero()
         log_p = denoiser.log_probs(state, None, queries + torch.tensor([0, len(prompt)])).double().cpu()
-        wanted = back[known[queries[:, 0], queries[:, 1]]]
-        log_p = log_p.gather(1, wanted[:, None])[:, 0] - log_p[:, said].logsumexp(1)  # never the mask
+        targets = denoiser_ids[drawn[queries[:, 0], queries[:, 1]]]
+        log_p = log_p.gather(1, targets[:, None])[:, 0] - log_p[:, known_ids].logsumexp(1)  # without the mask
         log_q.index_add_(0, queries[:, 0], log_p)
         first += size
-    return language.logprobs(known.numpy()) - log_q.numpy()
+    return language.logprobs(drawn.numpy()) - log_q.numpy()
 
 
 def own_kl(language: Language, step_sizes: Sequence[int]) -> float:
-    """KL from the language to the sampler itself: the mixture over all orders of parallel decoding with the oracle.
+    """KL from the language to the sampler's distribution: parallel decoding with the oracle, mixed over all orders.
 
-    At most the KL averaged over orders (Jensen). Exact, for one or two steps and for one position a step, where it is
-    0; NaN otherwise, the sets of positions being too many.
+    At most the KL averaged over orders (Jensen). Exact for one or two steps, and for one position per step, where it is
+    0; NaN otherwise, as there are too many sets of positions. Nats.
     """
     sizes, length = list(step_sizes), language.length
     if sizes == [1] * length:
@@ -193,11 +169,11 @@ def own_kl(language: Language, step_sizes: Sequence[int]) -> float:
 
 
 def price_table(denoiser, language: Language, steps: Sequence[int], sentences: int, seed: int = 0) -> pd.DataFrame:
-    """Columns steps, statistic, value, low, high, samples: what decoding in random order costs, nats a sentence.
+    """Columns steps, statistic, value, low, high, samples: what decoding in random order costs, nats per sentence.
 
-    expected_kl: averaged over orders, from the information curve: exact for the oracle, else with the model's learning
-    error, estimated from `sentences` contexts for each number of visible tokens. sampled_kl: the same from sampled
-    sentences and orders, 95 % interval. own_kl: of the sampler itself, for the oracle and few steps (`own_kl`).
+    expected_kl: averaged over orders, from the information curve: exact for the oracle, otherwise with the model's
+    learning error, estimated from `sentences` contexts for each number of visible tokens. sampled_kl: the same from
+    sampled sentences and orders, with a 95 % interval. own_kl: of the mixture over orders, for the oracle (`own_kl`).
     Smallest number of sentences: 1, and 2 for the interval.
     """
     curve = exact_curve(language)
@@ -219,8 +195,8 @@ def price_table(denoiser, language: Language, steps: Sequence[int], sentences: i
 def toy_table(language: Language, denoisers: Mapping[str, object]) -> pd.DataFrame:
     """Every string's probability under the data and under decoding in one step, in two, and one at a time.
 
-    Columns language, model, decoding, string, probability, seen. Two steps: one position first, in random order, then
-    the rest. The strings are those of the words that the language has at each position.
+    Columns language, model, decoding, string, probability, seen (whether the string is a sentence). Two steps: first
+    one random position, then the others. The strings are all combinations of the words that occur at each position.
     """
     choices = [sorted({int(id_) for id_ in column}) for column in language.token_ids.T]
     strings = list(itertools.product(*choices))
@@ -234,11 +210,11 @@ def toy_table(language: Language, denoisers: Mapping[str, object]) -> pd.DataFra
     distributions = {("data", "data"): data}
     for name, denoiser in denoisers.items():
         for decoding, step_sizes in sizes.items():
-            found: dict[tuple[int, ...], float] = {}
+            probabilities: dict[tuple[int, ...], float] = {}
             for ids, probability in decoding_distribution(denoiser, language.length, step_sizes).items():
                 string = tuple(language.translate(denoiser, np.array(ids)).tolist())
-                found[string] = found.get(string, 0.0) + probability
-            distributions[name, decoding] = found
+                probabilities[string] = probabilities.get(string, 0.0) + probability
+            distributions[name, decoding] = probabilities
     frames = [
         pd.DataFrame(
             {
@@ -246,10 +222,10 @@ def toy_table(language: Language, denoisers: Mapping[str, object]) -> pd.DataFra
                 "model": model,
                 "decoding": decoding,
                 "string": texts,
-                "probability": [found.get(string, 0.0) for string in strings],
+                "probability": [probabilities.get(string, 0.0) for string in strings],
                 "seen": seen,
             }
         )
-        for (model, decoding), found in distributions.items()
+        for (model, decoding), probabilities in distributions.items()
     ]
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""What decoding makes of a language whose sentences are known: how many strings are none, and why."""
+"""Decoded strings of a language whose sentences are known: the share that are no sentences, and their violations."""
 
 import numpy as np
 import pandas as pd
@@ -8,16 +8,16 @@ from discreteness.languages.language import Language
 
 
 def sentence_table(language: Language, answers: pd.DataFrame) -> pd.DataFrame:
-    """What is wrong with decoded strings, and how diverse they are.
+    """Shares of invalid decoded strings, by kind of violation, and diversity.
 
-    answers: of `decode`, texts of the language's words. Columns temperature, steps, statistic, value, low, high,
-    samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
-    `distinct`, different strings / strings. Smallest numbers of strings: 1 for the shares, FEWEST for `distinct`, as
-    one string is always different; NaN below.
+    answers: the table of `decode`, texts in the language's words. Columns temperature, steps, statistic, value, low,
+    high, samples: shares with Wilson 95 % intervals, `invalid_…` by kind of violation (a string may have several), and
+    `distinct`, number of different strings / number of strings. Smallest numbers of strings: 1 for the shares, FEWEST
+    for `distinct`, which is always 1 for a single string; NaN below.
     """
     rows = []
-    for (temperature, steps), part in answers.groupby(["temperature", "steps"]):
-        strings = language.encode(list(part["text"]))
+    for (temperature, steps), group in answers.groupby(["temperature", "steps"]):
+        strings = language.encode(list(group["text"]))
         n = len(strings)
         wrong = {"invalid": ~language.contains(strings)}
         if language.violations is not None:
