@@ -34,6 +34,7 @@ for figure in FIGURES:
             settings=settings(
                 figure=figure.name,
                 draw=partial(figure.settings, RUN),
+                caption=partial(figure.caption, RUN),
                 code=code("plot.py", f"figures.{figure.name}"),
             ),
         script:

@@ -1,12 +1,15 @@
-"""What several test files share: one finished small run of the whole workflow."""
+"""What several test files share: one finished small run of the whole workflow, and the style of figures."""
 
+import warnings
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
 
 import tiny
+from discreteness.figures import plotting
 from hub_server import Hub, Repo, read_folder
 from project import Project
 
@@ -63,6 +66,16 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def style():
+    """The project's style of figures, in small files; a warning is an error (one is of a glyph that no font has)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plotting.use_style()
+        matplotlib.rcParams["savefig.dpi"] = 60
+        yield
 
 
 @pytest.fixture(scope="session")

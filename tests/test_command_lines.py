@@ -33,7 +33,7 @@ def python(*arguments, **options) -> subprocess.CompletedProcess:
 
 def test_every_command_is_tested():
     """A new one is found by its `__main__`, and this list says that the search still works."""
-    assert {f"discreteness.{name}" for name in ("workflow.cluster", "curves.price", "pin", "plan", "summary")} == set(
+    assert {f"discreteness.{name}" for name in ("workflow.cluster", "workflow.documentation", "curves.price", "pin", "plan", "summary")} == set(
         COMMANDS
     )
 
@@ -76,14 +76,14 @@ def test_summary(table):
     lines = result.stdout.splitlines()
     assert lines.count("007 on docs, 3 prompts") == 2
     cells = " | ".join(["0.50 (0.25 to 1.00)"] * len(summary.POSITIONS))
-    assert lines.count(f"| first choice: end of sequence | {cells} |") == 2
+    assert lines.count(f"| most probable token: EOS | {cells} |") == 2
 
 
 def test_summary_of_some_of_the_rows(table, tmp_path):
     frame = summary.read(table)
     write_csv(frame[frame["statistic"] != "answer_top1"], tmp_path / "some.csv")
     result = python("-m", "discreteness.summary", tmp_path / "some.csv")
-    assert f"| reference token is the first choice |{' – |' * len(summary.POSITIONS)}\n" in result.stdout
+    assert f"| reference token is the most probable |{' – |' * len(summary.POSITIONS)}\n" in result.stdout
 
 
 def test_a_reader_that_has_seen_enough(table):

@@ -228,7 +228,7 @@ def test_aggregates():
     assert value("distinct_top1", 0) == 8 and value("distinct_top1", 1) == 1
     text = summarise(table.assign(model="mock", dataset="test"))
     assert "mock on test, 8 prompts" in text
-    assert "| prompt information, nats | 2.08 (" in text and "| different first choices | 8 | 1 | 1 | 1 |" in text
+    assert "| prompt information, nats | 2.08 (" in text and "| distinct most probable tokens | 8 | 1 | 1 | 1 |" in text
     assert (table["prompts"] == 8).all()
     example = top3(tokens, positions, rows.iloc[2])
     assert len(example) == SPAN * 3 and (example["prompt"] == "w2").all()

@@ -30,13 +30,13 @@ from discreteness.curves.views import recoverable_information, salience_table, s
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.figures import plotting
-from discreteness.figures.frequency_collapse import draw_frequency_collapse
-from discreteness.figures.incoherence import draw_incoherence
-from discreteness.figures.information_decay import draw_information_decay
-from discreteness.figures.marginal_trap_steps import draw_marginal_trap_steps
+from discreteness.figures.frequency_collapse import draw as draw_frequency_collapse
+from discreteness.figures.incoherence import draw as draw_incoherence
+from discreteness.figures.information_decay import draw as draw_information_decay
+from discreteness.figures.marginal_trap_steps import draw as draw_marginal_trap_steps
 from discreteness.figures.notes import counted, interval_note
-from discreteness.figures.price_of_parallelism import draw_price_of_parallelism
-from discreteness.figures.smooth_corruption import draw_smooth_corruption
+from discreteness.figures.price_of_parallelism import draw as draw_price_of_parallelism
+from discreteness.figures.smooth_corruption import draw as draw_smooth_corruption
 from discreteness.languages import get_language
 from discreteness.probing.collapse import aggregate, collapse_point
 from discreteness.probing.probe import prepare, probe
@@ -182,9 +182,11 @@ def test_no_information_does_not_collapse():
 def test_figures_name_models_that_read_the_answer(denoiser, tmp_path):
     one = collapse_of(denoiser, PROMPTS, 3)
     table = through_csv(pd.concat([one, one.assign(model="gpt")]), tmp_path)
-    words = words_of(draw_frequency_collapse(table, {"one": "mask", "gpt": "causal"}))
-    assert any("\ngpt reads the reference answer as far as each position" in word for word in words)
-    assert not any("reads" in word for word in words_of(draw_frequency_collapse(table, {"one": "mask", "gpt": "mask"})))
+    words = words_of(draw_frequency_collapse(table, corruption={"one": "mask", "gpt": "causal"}))
+    assert any("\ngpt reads the reference answer up to each position" in word for word in words)
+    assert not any(
+        "reads" in word for word in words_of(draw_frequency_collapse(table, corruption={"one": "mask", "gpt": "mask"}))
+    )
 
 
 # ---- the information curve
@@ -228,9 +230,9 @@ def test_recoverable_information_of_one_answer_has_values_only(tmp_path):
 def test_points_need_ten_answers_only_where_there_are_ten(tmp_path):
     """Of four answers all are shown; where most have a hundred, what four have is hidden and the panel says so."""
     few = through_csv(decay(4), tmp_path)
-    assert not any(word.startswith(("no values", "nothing that")) for word in words_of(draw_information_decay(few)))
+    assert not any(word.startswith(("no values", "fewer than")) for word in words_of(draw_information_decay(few)))
     few.loc[few["view"] != "position", "prompts"] = 100
-    assert "nothing that 10 answers have" in words_of(draw_information_decay(few))
+    assert "fewer than 10 answers" in words_of(draw_information_decay(few))
 
 
 def test_answers_without_words_have_no_views_of_words():
@@ -271,7 +273,7 @@ def test_more_steps_than_an_answer_has_tokens_lose_nothing(tmp_path):
     assert set(prices["steps"]) == {8} and (prices["value"] == 0).all()
     assert set(exact_prices(np.array([1.0, 0.0]), [16, 32])["steps"]) == {16}
     table = through_csv(prices.assign(model="one"), tmp_path)
-    assert "equal steps\ncost nothing" in words_of(draw_price_of_parallelism(table))
+    assert "uniform price\nis 0" in words_of(draw_price_of_parallelism(table))
 
 
 SMOOTH = {"source": "one", "dataset": "questions"}
@@ -288,7 +290,7 @@ def test_a_schedule_of_one_answer_is_tested_on_none(tmp_path):
         [smooth_corruption_of_language(TOY, 2, 0).assign(source="grammar", dataset="grammar"), table]
     )
     words = words_of(draw_smooth_corruption(with_language))
-    assert "of one answer there\nis no other to test" in words and "needs 2 answers" not in words
+    assert "one answer has\nno other half" in words and "needs 2 answers" not in words
 
 
 @pytest.mark.parametrize(("answers", "tested", "interval"), [(2, True, False), (3, True, False), (4, True, True)])
@@ -320,7 +322,7 @@ def test_samples_of_one_prompt_have_no_interval(tmp_path):
     ends = [f"{name}{end}" for name in ("", "reference_", "difference_") for end in ENDS]
     assert table[ends].isna().all(axis=None)
     words = words_of(draw_incoherence(through_csv(table.assign(model="one"), tmp_path)))
-    assert "one, 2 answers a decoder and number of steps (no intervals: one prompt)" in words
+    assert "one, 2 answers per decoder and number of steps (no intervals: one prompt)" in words
     assert {"training text\nnot known", "no judge"} <= set(words)
 
 
@@ -357,7 +359,7 @@ def test_one_sentence_is_always_different(tmp_path):
     assert tuple(shares.loc[12, ["value", *ENDS]]) == pytest.approx((0, 0, 0.7935), abs=1e-4)
     assert table.loc[table["statistic"] == "distinct", "value"].isna().all()
     words = words_of(draw_marginal_trap_steps(through_csv(table.assign(model="one", decoder="random"), tmp_path)))
-    assert "1 sentence a model, decoder, temperature and number of steps" in words
+    assert "1 sentence per model, decoder, temperature and number of steps" in words
     assert {"needs 2 sentences", "no values"} <= set(words)
 
 

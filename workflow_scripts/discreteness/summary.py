@@ -14,12 +14,12 @@ COLUMNS = ("model", "dataset", "position", "statistic", "variant", "token_class"
 ROWS = {
     "prompt information, nats": ("prompt_information", "", ""),
     "usable information, nats": ("usable_information", "", ""),
-    "reference token is the first choice": ("answer_top1", "", ""),
-    "different first choices": ("distinct_top1", "", ""),
-    "first choice: content word": ("class_share", "all", "content"),
-    "first choice: function word": ("class_share", "all", "function"),
-    "first choice: punctuation": ("class_share", "all", "punctuation"),
-    "first choice: end of sequence": ("class_share", "all", "special"),
+    "reference token is the most probable": ("answer_top1", "", ""),
+    "distinct most probable tokens": ("distinct_top1", "", ""),
+    "most probable token: content word": ("class_share", "all", "content"),
+    "most probable token: function word": ("class_share", "all", "function"),
+    "most probable token: punctuation": ("class_share", "all", "punctuation"),
+    "most probable token: EOS": ("class_share", "all", "special"),
 }
 
 
@@ -32,26 +32,26 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def summarise(table: pd.DataFrame) -> str:
-    """Markdown with a section for each model: value and 95 % interval of the main statistics at POSITIONS."""
-    parts = []
-    for (model, dataset, prompts), mine in table.groupby(["model", "dataset", "prompts"], sort=False):
-        shown = [position for position in POSITIONS if position in set(mine["position"])]
+    """Markdown with one section per model: value and 95 % interval of the main statistics at POSITIONS."""
+    sections = []
+    for (model, dataset, prompts), rows in table.groupby(["model", "dataset", "prompts"], sort=False):
+        shown = [position for position in POSITIONS if position in set(rows["position"])]
         lines = [
             f"{model} on {dataset}, {prompts} prompt{'s' * (prompts != 1)}\n",
             "| position | " + " | ".join(map(str, shown)) + " |",
             "|---" * (len(shown) + 1) + "|",
         ]
         for title, (statistic, variant, token_class) in ROWS.items():
-            chosen = mine[(mine["statistic"] == statistic) & (mine["variant"] == variant)]
+            chosen = rows[(rows["statistic"] == statistic) & (rows["variant"] == variant)]
             chosen = chosen[chosen["token_class"] == token_class].set_index("position")
             cells = [_cell(chosen.loc[position]) if position in chosen.index else "–" for position in shown]
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+        sections.append("\n".join(lines))
+    return "\n\n".join(sections)
 
 
 def _cell(row: pd.Series) -> str:
-    """Value and interval; a dash where there is no value, whole numbers without decimals where there is no interval."""
+    """Value and interval, or – without a value; a whole number without an interval has no decimals."""
     if pd.isna(row["value"]):
         return "–"
     if pd.isna(row["low"]):

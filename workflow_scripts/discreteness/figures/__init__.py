@@ -1,3 +1,4 @@
-"""The figures: each draws one tidy table and knows nothing of files."""
+"""The figures: each module has `COLUMNS`, those of its table, and `draw(table, **settings)`, its `Figure`."""
 
-from discreteness.figures import plotting  # noqa: F401  (first: it chooses matplotlib's backend, which must precede its import)
+# First, before any other import of matplotlib: it chooses the backend.
+from discreteness.figures import plotting  # noqa: F401

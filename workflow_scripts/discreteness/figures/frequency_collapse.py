@@ -1,4 +1,4 @@
-"""How predictions collapse with distance from the prompt: every aggregate over prompts, by position."""
+"""Collapse of predictions with distance from the prompt: every mean over prompts, by position."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,18 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from discreteness.figures import plotting
-from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.figures.plotting import CLASS_COLOURS, MODEL_COLOURS, SMALL, WIDTH, band
+from discreteness.figures.notes import counted, interval_note, say_empty
+from discreteness.figures.plotting import CLASS_COLOURS, GREY, MODEL_COLOURS, SMALL, WIDTH, band
+from discreteness.figures.text import fit_text, text_width
 
 COLUMNS = "model dataset position statistic variant token_class value low high prompts".split()
-BITS = np.log(2)  # nats a bit
+BITS = np.log(2)  # nats per bit
 VARIANTS = {"all": "all tokens", "without_eos": "special tokens removed"}
 GUIDE = {"color": "#888888", "linewidth": 0.7, "zorder": 0}
 
 
 def curve(table: pd.DataFrame, model: str, statistic: str, variant: str | None = None) -> pd.DataFrame:
-    """Rows of one statistic of one model in order of position; `variant` None takes the full distribution."""
+    """Rows of one statistic of one model in order of position; `variant` None: that of all tokens."""
     rows = table[(table["model"] == model) & (table["statistic"] == statistic)]
     wanted = ["", "all"] if variant is None else [variant]
     return rows[rows["variant"].isin(wanted)].sort_values("position")
@@ -33,10 +34,10 @@ def class_shares(table: pd.DataFrame, model: str, variant: str) -> pd.DataFrame:
     return shares.reindex(columns=list(CLASS_COLOURS)).fillna(0.0)
 
 
-def draw_frequency_collapse(table: pd.DataFrame, corruption: Mapping[str, str] | None = None) -> Figure:
+def draw(table: pd.DataFrame, *, corruption: Mapping[str, str] | None = None) -> Figure:
     """Draw the aggregates of a data set's table (columns `COLUMNS`), models in the table's order.
 
-    corruption: each model's (see `Denoiser`); the figure names those that read the reference answer.
+    corruption: each model's (see `Denoiser`), to say which of them read the reference answer.
     """
     table = table.assign(variant=table["variant"].fillna(""))
     models = list(dict.fromkeys(table["model"]))
@@ -58,14 +59,14 @@ def draw_frequency_collapse(table: pd.DataFrame, corruption: Mapping[str, str] |
 
 
 def _colours(models: list[str]) -> dict[str, str]:
-    """A colour a model; a single one needs none and is black."""
+    """One colour per model; a single model is black."""
     if len(models) == 1:
         return {models[0]: "#111111"}
     return {model: MODEL_COLOURS[i % len(MODEL_COLOURS)] for i, model in enumerate(models)}
 
 
 def _draw_shares(figure: Figure, place: SubplotSpec, table: pd.DataFrame, models: list[str], span: int) -> None:
-    """Class of the first choice as stacked areas, with and without special tokens: a column a model."""
+    """Class of the most probable token as stacked areas, with and without special tokens: one column per model."""
     single = len(models) == 1
     grid = place.subgridspec(1, 2) if single else place.subgridspec(2, len(models))
     for column, model in enumerate(models):
@@ -91,18 +92,18 @@ def _draw_shares(figure: Figure, place: SubplotSpec, table: pd.DataFrame, models
             if single:
                 plotting.panel_letter(axes, letter, "Class of the most probable token: " + name if letter else name)
             elif row == 0:
-                plotting.panel_letter(axes, letter, plotting.fit_text(model, 440 / len(models) - 14, 7.5))
+                plotting.panel_letter(axes, letter, fit_text(model, 440 / len(models) - 14, 7.5))
 
 
 def _draw_head(figure: Figure, table: pd.DataFrame, models: list[str], reading: list[str]) -> None:
-    """Data set, number of prompts and classes of tokens; and which models read the reference answer."""
+    """A legend of token classes, titled with data set, number of prompts and the models that read the answer."""
     prompts = table["prompts"].max()
-    about = f"{table['dataset'].iloc[0]}, {counted(prompts, 'prompt')}{interval_note(prompts)}"
-    title = f"{models[0]} on {about}" if len(models) == 1 else f"{about}: class of the most probable token"
+    data = f"{table['dataset'].iloc[0]}, {counted(prompts, 'prompt')}{interval_note(prompts)}"
+    title = f"{models[0]} on {data}" if len(models) == 1 else f"{data}: class of the most probable token"
     if reading:
         verb = "reads" if len(reading) == 1 else "read"
-        title += f"\n{', '.join(reading)} {verb} the reference answer as far as each position"
-    title = "\n".join(map(fitted, title.split("\n")))
+        title += f"\n{', '.join(reading)} {verb} the reference answer up to each position"
+    title = "\n".join(map(plotting.fit_title, title.split("\n")))
     handles = plotting.class_handles(list(table["token_class"]))
     size = {"handlelength": 1, "handleheight": 0.8, "title_fontsize": 7.5}
     legend = figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title, **size)
@@ -121,13 +122,13 @@ def _finish(axes: Axes, span: int, letter: str, title: str, unit: str, bits: boo
 
 
 def _legend(axes: Axes, styles: dict[str, str], place: str = "best") -> None:
-    """A legend of what the line styles mean, where it hides least."""
-    axes.legend(handles=[_line(label, linestyle=style) for label, style in styles.items()], loc=place)
+    """A legend of line styles, by default where it hides least."""
+    axes.legend(handles=plotting.style_handles(styles), loc=place)
 
 
-def _line(label: str, **look) -> Line2D:
-    """A legend entry that belongs to no particular model."""
-    return Line2D([], [], label=label, **({"color": "#444444"} | look))
+def _line(label: str, **style) -> Line2D:
+    """A legend entry, grey unless `style` has a colour."""
+    return Line2D([], [], label=label, **({"color": GREY} | style))
 
 
 def _bound(axes: Axes, value: float, text: str) -> None:
@@ -138,7 +139,7 @@ def _bound(axes: Axes, value: float, text: str) -> None:
 
 
 def _draw_information(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
-    """What a prediction knows of the prompt, and what it is worth; where the former has collapsed."""
+    """Prompt information with its collapse point, and usable information."""
     colours = _colours(models)
     for model, colour in colours.items():
         band(axes, curve(table, model, "prompt_information"), colour)
@@ -168,20 +169,20 @@ def _draw_information(axes: Axes, table: pd.DataFrame, models: list[str], span: 
 
 
 def missing_information(table: pd.DataFrame) -> dict[str, str]:
-    """What no model has of the two kinds of information, and why: both compare a prompt with others."""
-    why = {"prompt information": "needs 2 prompts", "usable information": "needs 2 answers"}
-    named = table.dropna(subset="value")["statistic"].str.replace("_", " ")
-    return {name: reason for name, reason in why.items() if not (named == name).any()}
+    """The kinds of information that no model has, each with the reason: both compare a prompt with others."""
+    reasons = {"prompt information": "needs 2 prompts", "usable information": "needs 2 answers"}
+    measured = set(table.dropna(subset="value")["statistic"].str.replace("_", " "))
+    return {name: reason for name, reason in reasons.items() if name not in measured}
 
 
 def without_interval(table: pd.DataFrame) -> dict[str, str]:
-    """`prompt information` with what its interval needs, where it has values and no interval."""
+    """`prompt information` and the number of prompts that its interval needs, where it has values but no interval."""
     rows = table[table["statistic"] == "prompt_information"].dropna(subset="value")
     return {"prompt information": "interval needs 3"} if len(rows) and rows["low"].isna().all() else {}
 
 
 def collapse_points(table: pd.DataFrame) -> dict[str, float]:
-    """Each model's collapse point; a model that keeps its information has none."""
+    """Each model's collapse point, a position; a model that keeps its information has none."""
     rows = table[table["statistic"] == "collapse_point"].dropna(subset="value")
     return dict(zip(rows["model"], rows["value"].astype(float), strict=True))
 
@@ -189,11 +190,11 @@ def collapse_points(table: pd.DataFrame) -> dict[str, float]:
 def _information_handles(colours: dict[str, str], points: dict[str, float], notes: dict[str, str]) -> list[Line2D]:
     """Legend entries: line styles in the first column, models with their collapse points in the second.
 
-    notes: what is to be said of the kinds of information.
+    notes: remarks on the kinds of information, written in brackets after their names.
     """
-    looks = {"prompt information": "-", "usable information": "--"}
+    kinds = {"prompt information": "-", "usable information": "--"}
     styles = [
-        _line(f"{name} ({notes[name]})" if name in notes else name, linestyle=style) for name, style in looks.items()
+        _line(f"{name} ({notes[name]})" if name in notes else name, linestyle=style) for name, style in kinds.items()
     ]
     single = next(iter(colours)) if len(colours) == 1 else None
     if points:
@@ -201,11 +202,13 @@ def _information_handles(colours: dict[str, str], points: dict[str, float], note
         styles.append(_line("collapse point" + value, linestyle="", marker="^", markersize=5))
     if single:
         return styles
-    names = {model: f"{model}  ▲ {points[model]:.0f}" if model in points else model for model in colours}
-    lines = [_line(plotting.printable(names[model]), color=colour) for model, colour in colours.items()]
-    blank = [_line("", linestyle="")]
+    room = 195 - max(text_width(line.get_label(), 7) for line in styles)  # points, beside the first column
+    names = {model: fit_text(model, room, 7) for model in colours}
+    names |= {model: f"{names[model]}  ▲ {point:.0f}" for model, point in points.items()}
+    lines = [_line(names[model], color=colour) for model, colour in colours.items()]
+    empty = [_line("", linestyle="")]
     rows = max(len(styles), len(lines))
-    return styles + blank * (rows - len(styles)) + lines + blank * (rows - len(lines))
+    return styles + empty * (rows - len(styles)) + lines + empty * (rows - len(lines))
 
 
 def _draw_entropy(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
@@ -219,7 +222,7 @@ def _draw_entropy(axes: Axes, table: pd.DataFrame, models: list[str], span: int)
 
 
 def _draw_probabilities(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
-    """Probability of the first choice and of the end of the sequence."""
+    """Probability of the most probable token and of EOS."""
     for model, colour in _colours(models).items():
         band(axes, curve(table, model, "top1_probability"), colour)
         band(axes, curve(table, model, "top1_probability", "without_eos"), colour, style="--", strength=0.12)
@@ -227,7 +230,7 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame, models: list[str], span
     axes.set_ylim(0, 1.45)  # above 1 is room for the legend: curves may go anywhere below it
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.spines["left"].set_bounds(0, 1)
-    styles = {"most probable token": "-", "special removed": "--", "end of sequence": ":"}
+    styles = {"most probable token": "-", "special removed": "--", "EOS": ":"}
     if curve(table, models[0], "top1_probability", "without_eos").empty:
         del styles["special removed"]
     _legend(axes, styles, "upper left")
@@ -235,21 +238,21 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame, models: list[str], span
 
 
 def _draw_divergence(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
-    """Divergence of the prediction from the frequency of words in the reference answers."""
+    """Divergence of the prediction from the unigram distribution of the reference answers."""
     for model, colour in _colours(models).items():
         band(axes, curve(table, model, "kl_unigram"), colour)
         band(axes, curve(table, model, "kl_unigram", "without_eos"), colour, style="--", strength=0.12)
     axes.set_ylim(bottom=0)
     _legend(axes, {"all tokens": "-", "special removed": "--"})
-    _finish(axes, span, "e", "Divergence from word frequency", "KL (nats)")
+    _finish(axes, span, "e", "Divergence from unigram", "KL (nats)")
 
 
 def _draw_homogenisation(axes: Axes, table: pd.DataFrame, models: list[str], span: int) -> None:
-    """How much predictions at two positions differ: neighbours, and half a span apart."""
+    """Divergence of the predictions at two positions: neighbours, and half a span apart."""
     for model, colour in _colours(models).items():
         band(axes, curve(table, model, "js_next"), colour)
         band(axes, curve(table, model, "js_far"), colour, style="--", strength=0.12)
     _bound(axes, np.log(2), "at most ln 2")
     axes.set_ylim(0, 0.8)
-    _legend(axes, {"next position": "-", f"{span // 2} farther on": "--"}, "center right")
+    _legend(axes, {"next position": "-", f"{span // 2} away": "--"}, "center right")
     _finish(axes, span, "f", "Difference between positions", "JS (nats)")

@@ -1,22 +1,21 @@
-"""What parallel decoding does to answers on real text, by number of steps, beside the reference answers."""
+"""Statistics of answers decoded in parallel, by number of steps, beside those of the reference answers."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from discreteness.coherence.incoherence import JUDGE_BOUND
 from discreteness.figures import plotting
-from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.figures.plotting import WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.notes import counted, interval_note, say_empty
+from discreteness.figures.plotting import GREY, SMALL, WIDTH, band, decoder_colours, model_lines
 
 COLUMNS = "model decoder steps statistic value low high reference reference_low reference_high answers".split()
 PANELS = (  # (statistic, title, unit), by rows; perplexity means nothing without the entropy beside it
     (
-        ("regret", "Regret", "nats a token"),
+        ("regret", "Regret", "nats per token"),
         ("disowned", "Disowned tokens", "share of tokens"),
         ("adjacent_duplicates", "Adjacent duplicates", "share of positions"),
     ),
@@ -33,7 +32,6 @@ PANELS = (  # (statistic, title, unit), by rows; perplexity means nothing withou
 )
 WIDTHS = ([1, 1, 1], [1, 1, 1], [1.25, 1.25, 0.5])
 REFERENCE = "#8A8A8A"
-GREY = "#444444"
 # Why a statistic is not in the table
 NOT_MEASURED = {"unseen_bigrams": "training text\nnot known", "perplexity": "no judge", "judge_entropy": "no judge"}
 
@@ -43,18 +41,16 @@ def reference_curve(rows: pd.DataFrame) -> pd.DataFrame:
 
     It is the same at all steps unless an answer counts only where both it and its reference have a value.
     """
-    rows = rows.dropna(subset="reference")
-    by = rows.groupby("steps")
-    found = {"value": by["reference"].mean(), "low": by["reference_low"].min(), "high": by["reference_high"].max()}
-    return pd.DataFrame(found).reset_index()
+    by = rows.dropna(subset="reference").groupby("steps")
+    curve = {"value": by["reference"].mean(), "low": by["reference_low"].min(), "high": by["reference_high"].max()}
+    return pd.DataFrame(curve).reset_index()
 
 
-def draw_incoherence(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Draw the statistics of decoded answers (columns `COLUMNS`), models and decoders in the table's order."""
-    names = ["steps", "value", "low", "high", "reference", "reference_low", "reference_high"]
-    numbers = table[names].astype(float)
     measured = set(table["statistic"])
-    table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
+    names = ("steps", "value", "low", "high", "reference", "reference_low", "reference_high")
+    table = plotting.finite(table, names).dropna(subset="steps")
     lines, colours = model_lines(table["model"]), decoder_colours(table["decoder"])
     table = table.sort_values("steps")
     figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
@@ -66,7 +62,7 @@ def draw_incoherence(table: pd.DataFrame) -> Figure:
             axes = figure.add_subplot(place)
             _draw_statistic(axes, table[table["statistic"] == statistic], lines, colours)
             why = "no answer has\nenough text" if statistic in measured else NOT_MEASURED.get(statistic, "not measured")
-            _finish(axes, table["steps"], statistic, why)
+            _set_axes(axes, table["steps"], statistic, why)
             axes.set_ylabel(unit)
             if row == len(PANELS) - 1:
                 axes.set_xlabel("steps")
@@ -74,20 +70,20 @@ def draw_incoherence(table: pd.DataFrame) -> Figure:
             plotting.panel_letter(axes, next(letters), f"Perplexity: {judge}" if judge else title)
             if judge and (table["judge_fits"] == "no").any():
                 _warn(axes, judge)
-    plotting.outer_legend(figure, _handles(lines, colours, bool(table["reference"].notna().any())), _about(table))
+    plotting.outer_legend(figure, _handles(lines, colours, bool(table["reference"].notna().any())), _title(table))
     return figure
 
 
-def _about(table: pd.DataFrame) -> str:
-    """What the answers are: how many, whether their statistics have intervals, and of which model if it is one."""
+def _title(table: pd.DataFrame) -> str:
+    """How many answers a point has, whether there are intervals, and the model if there is only one."""
     models, answers = list(dict.fromkeys(table["model"])), table["answers"].astype(float).max()
-    number = counted(answers, "answer") + " a decoder and number of steps" if np.isfinite(answers) else ""
-    number += _about_intervals(table.dropna(subset="value")) if number else ""
-    return fitted(", ".join([*(models if len(models) == 1 else []), *([number] if number else [])]))
+    number = counted(answers, "answer") + " per decoder and number of steps" if np.isfinite(answers) else ""
+    number += _interval_notes(table.dropna(subset="value")) if number else ""
+    return ", ".join([*(models if len(models) == 1 else []), *([number] if number else [])])
 
 
-def _about_intervals(table: pd.DataFrame) -> str:
-    """Where points have no interval, and how far those of the fewest answers go."""
+def _interval_notes(table: pd.DataFrame) -> str:
+    """In brackets, whether points have no interval, and what the intervals of the fewest answers cover."""
     without = table[["low", "high"]].isna().any(axis=1)
     if without.all():
         return " (no intervals: one prompt)" if len(table) else ""
@@ -100,15 +96,14 @@ def _about_intervals(table: pd.DataFrame) -> str:
 
 def _handles(lines: dict, colours: dict, reference: bool) -> list[Artist]:
     """Legend entries: models by line style if there are several, decoders by colour, the reference answers."""
-    models = [Line2D([], [], color=GREY, linestyle=style, label=model) for model, style in lines.items()]
-    decoders = [Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in colours.items()]
-    look = {"facecolor": plotting.tint(REFERENCE, 0.4), "edgecolor": REFERENCE, "linewidth": 0.8}
-    references = [Patch(label="reference answers", **look)] if reference else []
-    return [*(models if len(models) > 1 else []), *decoders, *references]
+    models = plotting.style_handles(lines) if len(lines) > 1 else []
+    style = {"facecolor": plotting.tint(REFERENCE, 0.4), "edgecolor": REFERENCE, "linewidth": 0.8}
+    references = [Patch(label="reference answers", **style)] if reference else []
+    return [*models, *plotting.colour_handles(colours), *references]
 
 
 def _draw_statistic(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict) -> None:
-    """One statistic over steps, and behind it what it is for the reference answers."""
+    """One statistic over steps, in front of the reference answers' own."""
     for model, style in lines.items():
         rows = table[table["model"] == model]
         curve = reference_curve(rows)
@@ -117,20 +112,19 @@ def _draw_statistic(axes: Axes, table: pd.DataFrame, lines: dict, colours: dict)
             ends = curve.iloc[[0, -1]].assign(**outside)  # as far as the axis goes
             curve = pd.concat([ends.iloc[:1], curve, ends.iloc[1:]])
             band(axes, curve, REFERENCE, style, over="steps", strength=0.3, linewidth=0.9, zorder=1)
-        for decoder, found in rows.groupby("decoder", sort=False):
-            look = {"marker": "o", "markersize": 2.5, "strength": 0.15}
-            band(axes, found, colours[decoder], style, over="steps", **look)
+        for decoder, points in rows.groupby("decoder", sort=False):
+            band(axes, points, colours[decoder], style, over="steps", strength=0.15, marker="o", markersize=2.5)
 
 
-def _finish(axes: Axes, steps: pd.Series, statistic: str, why: str) -> None:
-    """The axes of a panel; in one without values, why it has none."""
+def _set_axes(axes: Axes, steps: pd.Series, statistic: str, why: str) -> None:
+    """Scales and limits of a panel; why: written into one without values."""
     plotting.step_axis(axes, steps, most=4 if statistic == "empty" else 8)
     if not any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in axes.lines):
         say_empty(axes, why)
     elif statistic == "perplexity":
         _log_axis(axes)
     elif statistic == "regret":
-        axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+        plotting.zero_line(axes)
     else:
         axes.set_ylim(bottom=0)
 
@@ -141,17 +135,17 @@ def _judge(table: pd.DataFrame) -> str:
 
 
 def _warn(axes: Axes, judge: str) -> None:
-    """Say over a panel that its judge has nothing to do with the text."""
-    warning = f"{judge} is no judge of this text:\nreferences over {JUDGE_BOUND:,.0f} perplexity"
+    """Write across a panel that the judge does not fit the text."""
+    warning = f"{judge} cannot judge this text:\nperplexity of references > {JUDGE_BOUND:,.0f}"
     box = {"facecolor": "white", "edgecolor": GREY, "alpha": 0.85, "linewidth": 0.5}
-    axes.text(0.5, 0.5, warning, ha="center", va="center", transform=axes.transAxes, fontsize=6, bbox=box, zorder=9)
+    axes.text(0.5, 0.5, warning, ha="center", va="center", transform=axes.transAxes, fontsize=SMALL, bbox=box, zorder=9)
 
 
 def _log_axis(axes: Axes) -> None:
     """A log scale for what is drawn, at least a factor of three, with labels in plain figures."""
-    found = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
-    found = found[found > 0]
-    low, high = (found.min() / 1.4, found.max() * 1.4) if len(found) else (1.0, 10.0)
+    values = np.concatenate([line.get_ydata() for line in axes.lines]).astype(float)
+    values = values[values > 0]
+    low, high = (values.min() / 1.4, values.max() * 1.4) if len(values) else (1.0, 10.0)
     middle = np.sqrt(low * high)
     axes.set_yscale("log")
     low, high = min(low, middle / 1.8), max(high, middle * 1.8)

@@ -1,32 +1,32 @@
-"""What one noise level leaves recoverable: by mask ratio, neighbours, position and class, and how far it varies."""
+"""Information that masked tokens keep: by mask ratio, neighbours, position and class of token, and its spread."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from discreteness.figures import plotting
-from discreteness.figures.notes import counted, fitted, interval_note, say_empty
-from discreteness.figures.plotting import CLASS_COLOURS, SMALL, WIDTH, band, model_lines
+from discreteness.figures.notes import counted, interval_note, say_empty
+from discreteness.figures.plotting import CLASS_COLOURS, GREY, SMALL, WIDTH, band, is_padded, model_lines
+from discreteness.figures.text import fit_text
 
 COLUMNS = "model padding view variant group value low high prompts tokens".split()
 SERIES = {"answers only": "#D55E00", "text of padded answers": "#D55E00", "answers with padding": "#0072B2"}
+BY_NUMBER = (  # (view, title, horizontal axis) of the first row of panels
+    ("mask_ratio", "Share of the answer masked", "mask ratio"),
+    ("distance_to_visible", "Nearest visible token", "distance (tokens, log scale)"),
+    ("position", "Position in the answer", "position (tokens, log scale)"),
+)
+SALIENCE = ("content", "function", "difference")
 MARKERS = "osD^"
-GREY = "#444444"
-FEWEST = 10  # answers behind a point, or all where there are fewer; what only some of them have says little of others
+# Answers that a point needs, or all where there are fewer: the mean of a few answers says little about others.
+FEWEST = 10
 SHORT = {"punctuation": "punct."}
 
 
-def finite(table: pd.DataFrame, names: tuple[str, ...] = ("value", "low", "high")) -> pd.DataFrame:
-    """The table with `names` as numbers, what is not finite as missing, and without rows that have no value."""
-    numbers = table[list(names)].astype(float)
-    return table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="value")
-
-
 def numbered(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose group is a finite number, in its order."""
+    """The rows whose group is a finite number, sorted by it."""
     group = pd.to_numeric(rows["group"], errors="coerce").astype(float)
     return rows.assign(group=group)[np.isfinite(group)].sort_values("group")
 
@@ -40,78 +40,69 @@ def nearest(rows: pd.DataFrame, group: float) -> pd.Series | None:
 def estimate(row: pd.Series, signed: bool = False) -> str:
     """A value with its 95 % interval, if it has one: `2.31 [2.10, 2.52]`."""
     sign = "+" if signed else ""
-    found = "" if np.isnan([row["low"], row["high"]]).any() else f" [{row['low']:{sign}.2f}, {row['high']:{sign}.2f}]"
-    return f"{row['value']:{sign}.2f}{found}".replace("-", "\N{MINUS SIGN}")
-
-
-def is_padded(table: pd.DataFrame) -> pd.Series:
-    """Whether a row's answers were measured with their padding."""
-    return table["padding"].astype(str).str.lower() == "true"
+    ends = "" if np.isnan([row["low"], row["high"]]).any() else f" [{row['low']:{sign}.2f}, {row['high']:{sign}.2f}]"
+    return f"{row['value']:{sign}.2f}{ends}".replace("-", "\N{MINUS SIGN}")
 
 
 def with_series(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `series`, one of SERIES or missing; of a model whose answers were not measured alone, the text."""
+    """The table with `series`, one of SERIES, or missing in rows that are not drawn.
+
+    Of a model whose answers were not measured alone, the text tokens of its padded answers are drawn in their place.
+    """
     padded, alone = is_padded(table), set(table.loc[~is_padded(table), "model"])
     text = (table["variant"] != "all") & ~table["model"].isin(alone)
     series = np.where(padded & text, "text of padded answers", np.where(padded, "answers with padding", "answers only"))
-    kept = ~padded & (table["variant"] != "text") | padded & (text | (table["variant"] == "all"))
-    return table.assign(series=pd.Series(series, table.index).where(kept))
+    is_drawn = ~padded & (table["variant"] != "text") | padded & (text | (table["variant"] == "all"))
+    return table.assign(series=pd.Series(series, table.index).where(is_drawn))
 
 
-def draw_information_decay(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Draw recoverable information and its spread (columns `COLUMNS`), models in the table's order."""
     lines = model_lines(table["model"])
-    table = with_series(finite(table))
+    table = with_series(plotting.finite(table).dropna(subset="value"))
     fewest = min(FEWEST, table["prompts"].astype(float).max())
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     places = figure.subplots(2, 3)
-    by_number = (
-        ("mask_ratio", "Share of the answer masked", "mask ratio"),
-        ("distance_to_visible", "Nearest visible token", "distance, tokens (log scale)"),
-        ("position", "Place in the answer", "position, tokens (log scale)"),
-    )
-    for axes, letter, (view, title, label) in zip(places[0], "abc", by_number, strict=True):
+    for axes, letter, (view, title, label) in zip(places[0], "abc", BY_NUMBER, strict=True):
         _draw_numbers(axes, table[table["view"] == view], view, lines, fewest)
         axes.set_xlabel(label)
-        axes.set_ylabel("mean R, nats a token")
+        axes.set_ylabel("mean R (nats per token)")
         plotting.panel_letter(axes, letter, title)
-    titles = ("Same noise, very different loss", "Class of token", "Words masked by class")
-    _draw_spread(places[1, 0], table, lines)
+    titles = ("Same noise, very different loss", "Class of token", "One word class masked")
+    _draw_spread(places[1, 0], table[table["view"] == "spread"], lines)
     _draw_classes(places[1, 1], table, lines, fewest)
     _draw_salience(places[1, 2], table, lines)
     for axes, letter, title in zip(places[1], "def", titles, strict=True):
         plotting.panel_letter(axes, letter, title)
-    plotting.outer_legend(figure, _handles(table, lines), _about(table, lines))
+    plotting.outer_legend(figure, _handles(table, lines), _title(table, lines))
     return figure
 
 
-def _about(table: pd.DataFrame, lines: dict) -> str:
-    """Whose information it is, if one model's, and from how many answers and tokens."""
+def _title(table: pd.DataFrame, lines: dict) -> str:
+    """The model, if there is only one, the number of answers and, where they fit in, those of masked tokens."""
+    models = list(lines) if len(lines) == 1 else []
     rows = table[(table["view"] == "mask_ratio") & table["series"].notna()].astype({"prompts": float, "tokens": float})
     if rows.empty:
-        return ", ".join(lines if len(lines) == 1 else [])
+        return ", ".join(models)
     first = rows[rows["model"] == rows["model"].iloc[0]].groupby("series", sort=False)["tokens"].sum()
     tokens = ", ".join(f"{number:,.0f} in {name}" for name, number in first.items())
     answers = rows["prompts"].max()
-    said = [*(lines if len(lines) == 1 else []), counted(answers, "reference answer") + interval_note(answers)]
-    whole = f"{', '.join(said)}; masked tokens: {tokens}"
-    return whole if fitted(whole) == plotting.printable(whole) else fitted(", ".join(said))
+    short = ", ".join([*models, counted(answers, "reference answer") + interval_note(answers)])
+    whole = f"{short}; masked tokens: {tokens}"
+    return short if plotting.fit_title(whole).endswith("…") else whole
 
 
 def _handles(table: pd.DataFrame, lines: dict) -> list[Artist]:
-    """Legend entries: models by line style and marker if there are several, what is measured by colour."""
-    looks = {"color": GREY, "markersize": 3.5}
-    several = lines.items() if len(lines) > 1 else []
-    models = [
-        Line2D([], [], linestyle=style, marker=MARKERS[i % 4], label=name, **looks)
-        for i, (name, style) in enumerate(several)
-    ]
-    found = [name for name in SERIES if (table["series"] == name).any()]
-    return [*models, *(Line2D([], [], color=SERIES[name], linewidth=2.5, label=name) for name in found)]
+    """Legend entries: models by line style and marker if there are several, kinds of answers by colour."""
+    models = plotting.style_handles(lines) if len(lines) > 1 else []
+    for i, handle in enumerate(models):
+        handle.set(marker=MARKERS[i % 4], markersize=3.5)
+    kinds = {name: colour for name, colour in SERIES.items() if (table["series"] == name).any()}
+    return [*models, *plotting.colour_handles(kinds)]
 
 
 def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict, fewest: float) -> None:
-    """Mean recoverable information over a number, as points with bands; what `fewest` answers have."""
+    """Mean recoverable information over a number, as points with bands, where at least `fewest` answers have it."""
     given = len(table)
     table = numbered(table[table["prompts"].astype(float) >= fewest])
     if view == "distance_to_visible":
@@ -121,9 +112,9 @@ def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict, fewes
             rows = table[(table["series"] == series) & (table["model"] == model)]
             band(axes, rows, colour, style, over="group", strength=0.22, marker=MARKERS[i % 4], markersize=2.3)
     if table.empty:
-        say_empty(axes, *_hidden(given, fewest))
+        say_empty(axes, _why_empty(given, fewest))
     else:
-        axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+        plotting.zero_line(axes)
     if view == "mask_ratio":
         _ratio_axis(axes)
     elif view == "distance_to_visible":
@@ -135,9 +126,9 @@ def _draw_numbers(axes: Axes, table: pd.DataFrame, view: str, lines: dict, fewes
         plotting.log_position_axis(axes, int(1.15 * table["group"].max()) + 1 if len(table) else 1)
 
 
-def _hidden(given: int, fewest: float) -> list[str]:
-    """Why a panel has no points though its table has rows, if it has any."""
-    return [f"nothing that {counted(fewest, 'answer')} have"] if given else []
+def _why_empty(given: int, fewest: float) -> str:
+    """Why a panel has no points: the table has no rows for it, or only rows of fewer than `fewest` answers."""
+    return f"fewer than {counted(fewest, 'answer')}" if given else "no values"
 
 
 def _ratio_axis(axes: Axes) -> None:
@@ -145,51 +136,59 @@ def _ratio_axis(axes: Axes) -> None:
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
 
 
-def _draw_spread(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """Between which values R lies for four tokens in five that are masked at one ratio, and the width near one half."""
-    spread, said = table[table["view"] == "spread"], []
+def _draw_spread(axes: Axes, spread: pd.DataFrame, lines: dict) -> None:
+    """Median and tenth and ninetieth percentiles of R by mask ratio, and in figures their distance near one half."""
+    notes = []
     for i, (model, style) in enumerate(lines.items()):
-        mine = spread[spread["model"] == model]
-        alone = ~is_padded(mine)
-        mine = mine[alone] if alone.any() else mine
-        colour = SERIES["answers only"]
-        p10, p50, p90 = (numbered(mine[mine["variant"] == name]).set_index("group") for name in ("p10", "p50", "p90"))
+        rows = spread[spread["model"] == model]
+        alone = ~is_padded(rows)
+        rows = rows[alone] if alone.any() else rows
+        p10, p50, p90 = (numbered(rows[rows["variant"] == name]).set_index("group") for name in ("p10", "p50", "p90"))
         both = p10.index.intersection(p90.index)
+        colour = SERIES["answers only"]
         axes.fill_between(both, p10["value"][both], p90["value"][both], color=colour, alpha=0.16, linewidth=0)
-        for rows in (p10, p90):
-            band(axes, rows.reset_index(), colour, style, over="group", strength=0.3, linewidth=0.9)
+        for percentile in (p10, p90):
+            band(axes, percentile.reset_index(), colour, style, over="group", strength=0.3, linewidth=0.9)
         axes.plot(p50.index, p50["value"], color=GREY, linestyle=style, marker=MARKERS[i % 4], markersize=2.3)
-        half = nearest(mine[mine["variant"] == "p90_p10"], 0.5)
+        half = nearest(rows[rows["variant"] == "p90_p10"], 0.5)
         if half is not None:
             if len(lines) == 1 and half["group"] in both:
-                at = half["group"]
-                arrow = {"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "color": "#111111"}
-                axes.annotate("", (at, p90["value"][at]), (at, p10["value"][at]), arrowprops=arrow)
+                _draw_arrow(axes, half["group"], p10["value"], p90["value"])
             whose = f"{model}: " if len(lines) > 1 else f"p90 − p10 at {half['group']:.2g} masked:\n"
-            said += f"{whose}{estimate(half)}".split("\n")
+            notes += f"{whose}{estimate(half)}".split("\n")
     axes.set_xlabel("mask ratio")
-    axes.set_ylabel("R, nats a token")
-    if not axes.lines and not said:
-        say_empty(axes)
-        _ratio_axis(axes)
-        return
-    axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
+    axes.set_ylabel("R (nats per token)")
     _ratio_axis(axes)
+    if not axes.lines and not notes:
+        say_empty(axes)
+        return
+    plotting.zero_line(axes)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + (high - low) * 0.13 * len(said))
-    said = [plotting.fit_text(plotting.printable(text), 125, SMALL) for text in said]
-    axes.text(0.97, 0.985, "\n".join(said), transform=axes.transAxes, fontsize=SMALL, va="top", ha="right")
+    axes.set_ylim(low, high + (high - low) * 0.13 * len(notes))
+    _write_notes(axes, notes, 0.985, "top")
+
+
+def _draw_arrow(axes: Axes, at: float, low: pd.Series, high: pd.Series) -> None:
+    """An arrow between two curves at one mask ratio."""
+    arrow = {"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0, "linewidth": 0.9, "color": "#111111"}
+    axes.annotate("", (at, high[at]), (at, low[at]), arrowprops=arrow)
+
+
+def _write_notes(axes: Axes, notes: list[str], height: float, side: str) -> None:
+    """Lines of small text at the right of a panel."""
+    text = "\n".join(fit_text(note, 125, SMALL) for note in notes)
+    axes.text(0.97, height, text, transform=axes.transAxes, fontsize=SMALL, va=side, ha="right")
 
 
 def _rows_of_points(axes: Axes, rows: pd.DataFrame, names: dict[str, str], lines: dict, colours: dict) -> None:
-    """Points with bars in a row a group, from top to bottom, models below each other; each says its number."""
+    """Points with bars, one row per group from top to bottom, models below each other; names: labels of groups."""
     apart = 0.7 / max(len(lines), 1)
     for i, model in enumerate(lines):
         for _, row in rows[rows["model"] == model].iterrows():
             at = list(names).index(row["group"]) + apart * (i - (len(lines) - 1) / 2)
-            look = {"color": colours[row["group"]], "linewidth": 1.3}
-            axes.plot([row["low"], row["high"]], [at, at], **look)
-            axes.plot([row["value"]], [at], marker=MARKERS[i % 4], markersize=4, **look)
+            style = {"color": colours[row["group"]], "linewidth": 1.3}
+            axes.plot([row["low"], row["high"]], [at, at], **style)
+            axes.plot([row["value"]], [at], marker=MARKERS[i % 4], markersize=4, **style)
     axes.set_yticks(range(len(names)), list(names.values()))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -204,41 +203,41 @@ def _draw_classes(axes: Axes, table: pd.DataFrame, lines: dict, fewest: float) -
     rows = rows[rows["prompts"].astype(float) >= fewest]
     order = rows["series"].map({name: i for i, name in enumerate(SERIES)})
     rows = rows.assign(order=order).sort_values("order", kind="stable").drop_duplicates(["model", "group"])
-    found = {name: SHORT.get(name, name) for name in CLASS_COLOURS if (rows["group"] == name).any()}
-    axes.set_xlabel("mean R, nats a token")
+    names = {name: SHORT.get(name, name) for name in CLASS_COLOURS if (rows["group"] == name).any()}
+    axes.set_xlabel("mean R (nats per token)")
     if rows.empty:
-        say_empty(axes, *_hidden(given, fewest))
+        say_empty(axes, _why_empty(given, fewest))
     else:
-        _rows_of_points(axes, rows, found, lines, CLASS_COLOURS)
+        _rows_of_points(axes, rows, names, lines, CLASS_COLOURS)
 
 
 def _draw_salience(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """Loss of content and function words at the same noise level, and the paired difference, in figures too."""
-    rows = table[(table["view"] == "salience") & (table["variant"] == "mean_nll")]
-    names = {"content": "content", "function": "function", "difference": "difference"}
-    rows = rows[rows["group"].isin(list(names))]
-    axes.set_xlabel("loss, nats a masked token")
+    """Loss of content and of function words at the same noise level, and the paired difference, also in figures."""
+    rows = table[(table["view"] == "salience") & (table["variant"] == "mean_nll") & table["group"].isin(SALIENCE)]
+    axes.set_xlabel("loss (nats per masked token)")
     if rows.empty:
         say_empty(axes, "no answer has both\ncontent and function words")
         return
-    _rows_of_points(axes, rows, names, lines, {**CLASS_COLOURS, "difference": GREY})
+    _rows_of_points(axes, rows, {name: name for name in SALIENCE}, lines, {**CLASS_COLOURS, "difference": GREY})
     low, high = axes.get_xlim()
     axes.set_xlim(min(0, low), max(high, 0) * 1.05 or 1)
-    said = []
     if len(lines) == 1:
-        for i, name in enumerate(names):
-            for _, row in rows[rows["group"] == name].iterrows():
-                place = {"xycoords": "data", "xytext": (0, 5), "textcoords": "offset points", "fontsize": SMALL}
-                text = estimate(row, signed=name == "difference")
-                middle = np.mean(axes.get_xlim())
-                side = "left" if row["value"] < middle else "right"
-                end = row["low" if side == "left" else "high"]
-                at = row["value"] if np.isnan(end) else end
-                axes.annotate(text, (at, i), ha=side, va="bottom", **place)
+        for _, row in rows.iterrows():
+            _write_estimate(axes, row, SALIENCE.index(row["group"]))
         return
-    for model in lines:
-        for _, row in rows[(rows["model"] == model) & (rows["group"] == "difference")].iterrows():
-            said.append(plotting.printable(f"{model}: {estimate(row, signed=True)}"))
-    axes.set_ylim(2.6 + 0.4 * len(said), -0.6)
-    said = [plotting.fit_text(text, 125, SMALL) for text in said]
-    axes.text(0.97, 0.02, "\n".join(said), transform=axes.transAxes, fontsize=SMALL, va="bottom", ha="right")
+    differences = rows[rows["group"] == "difference"]
+    notes = [
+        f"{model}: {estimate(row, signed=True)}"
+        for model in lines
+        for _, row in differences[differences["model"] == model].iterrows()
+    ]
+    axes.set_ylim(2.6 + 0.4 * len(notes), -0.6)
+    _write_notes(axes, notes, 0.02, "bottom")
+
+
+def _write_estimate(axes: Axes, row: pd.Series, at: int) -> None:
+    """An estimate above its bar, from the end that is nearer to the middle of the panel inwards."""
+    side, end = ("left", row["low"]) if row["value"] < np.mean(axes.get_xlim()) else ("right", row["high"])
+    place = {"xytext": (0, 5), "textcoords": "offset points", "ha": side, "va": "bottom"}
+    text = estimate(row, signed=row["group"] == "difference")
+    axes.annotate(text, (row["value"] if np.isnan(end) else end, at), fontsize=SMALL, **place)

@@ -1,4 +1,4 @@
-"""The price of parallel decoding in a language that is known exactly: what is invalid, how far off, how varied."""
+"""Samples of a language that is known exactly: invalid sentences, divergence and diversity, by number of steps."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from discreteness.figures import plotting
 from discreteness.figures.notes import counted, say_empty
-from discreteness.figures.plotting import SMALL, WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.plotting import GREY, SMALL, WIDTH, band, decoder_colours, model_lines
+from discreteness.figures.text import fit_text
 
 COLUMNS = "model decoder temperature steps statistic value low high samples".split()
 KINDS = {
@@ -22,12 +23,11 @@ KINDS = {
     "invalid_idiom": "idiom",
     "invalid_other": "other",
 }
-SAMPLED = ("invalid", "distinct")  # what depends on the decoder and the temperature
+SAMPLED = ("invalid", "distinct")  # statistics of sampled sentences, by decoder and temperature
 MARKERS = "os^DvPX*"
 USUAL_DECODER, USUAL_TEMPERATURE = "random", 1.0
 ABREAST = 4  # temperatures side by side
 MODELS_ABREAST = 2  # models beside the divergence
-GREY = "#444444"
 
 
 def usual(rows: pd.DataFrame) -> pd.DataFrame:
@@ -40,14 +40,13 @@ def usual(rows: pd.DataFrame) -> pd.DataFrame:
 
 def temperatures_of(table: pd.DataFrame) -> list[float]:
     """The temperatures of sampled sentences, rising; NaN, last, for decoders that have none."""
-    found = table.loc[table["statistic"].isin(SAMPLED), "temperature"].unique()
-    return sorted(found, key=lambda temperature: (np.isnan(temperature), temperature))
+    temperatures = table.loc[table["statistic"].isin(SAMPLED), "temperature"].unique()
+    return sorted(temperatures, key=lambda temperature: (np.isnan(temperature), temperature))
 
 
-def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Draw samplers by number of steps (columns `COLUMNS`), models and decoders in the table's order."""
-    numbers = table[["temperature", "steps", "value", "low", "high"]].astype(float)
-    table = table.assign(**numbers.where(np.isfinite(numbers))).dropna(subset="steps")
+    table = plotting.finite(table, ("temperature", "steps", "value", "low", "high")).dropna(subset="steps")
     lines, temperatures = model_lines(table["model"]), temperatures_of(table)
     colours = decoder_colours(table.loc[table["statistic"].isin(SAMPLED), "decoder"])
     markers = {temperature: MARKERS[i % len(MARKERS)] for i, temperature in enumerate(temperatures)}
@@ -61,20 +60,18 @@ def draw_marginal_trap_steps(table: pd.DataFrame) -> Figure:
     _draw_divergence_and_diversity(figure, grid[2], table, lines, colours, markers)
     samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
     number = counted(samples, "sentence") if samples > 0 else ""
-    title = f"{number} a model, decoder, temperature and number of steps" if number else None
+    title = f"{number} per model, decoder, temperature and number of steps" if number else None
     plotting.outer_legend(figure, _handles(lines, colours, markers), title)
     return figure
 
 
 def _handles(lines: dict, colours: dict, markers: dict) -> list[Line2D]:
-    """Legend entries: what line styles, colours and marker shapes stand for."""
-    models = [Line2D([], [], color=GREY, linestyle=style, label=model) for model, style in lines.items()]
-    decoders = [Line2D([], [], color=colour, linewidth=2.5, label=name) for name, colour in colours.items()]
+    """Legend entries: models by line style, decoders by colour, temperatures by marker."""
     shapes = [
         Line2D([], [], color=GREY, linestyle="", marker=marker, markersize=4, label=_temperature(temperature))
         for temperature, marker in markers.items()
     ]
-    return [*models, *decoders, *shapes]
+    return [*plotting.style_handles(lines), *plotting.colour_handles(colours), *shapes]
 
 
 def _temperature(temperature: float) -> str:
@@ -96,7 +93,7 @@ def _share_axis(axes: Axes, labels: bool = True, room: float = 0.0) -> None:
 def _draw_invalid(
     figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict, colours: dict, markers: dict
 ) -> None:
-    """Share of invalid sentences by steps: a panel a temperature, a colour a decoder, a line style a model."""
+    """Share of invalid sentences by steps: one panel per temperature, decoders by colour, models by line style."""
     table = table[table["statistic"] == "invalid"]
     abreast = min(max(len(markers), 1), ABREAST)
     grid = place.subgridspec(-(-max(len(markers), 1) // abreast), abreast)
@@ -104,8 +101,8 @@ def _draw_invalid(
         axes = figure.add_subplot(grid[divmod(i, abreast)])
         panel = _at(table, temperature)
         for (model, decoder), rows in panel.groupby(["model", "decoder"], sort=False):
-            look = {"marker": marker, "markersize": 2.5, "strength": 0.15}
-            band(axes, rows, colours[decoder], lines[model], over="steps", **look)
+            style = {"marker": marker, "markersize": 2.5, "strength": 0.15}
+            band(axes, rows, colours[decoder], lines[model], over="steps", **style)
         plotting.step_axis(axes, table["steps"])
         _share_axis(axes, labels=i % abreast == 0)
         if i % abreast == 0:
@@ -115,7 +112,7 @@ def _draw_invalid(
 
 
 def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict) -> None:
-    """What is wrong with the sentences of the random decoder: a panel a kind."""
+    """Share of sentences with each kind of error, of the decoder and temperature of `usual`: one panel per kind."""
     rows = usual(table[table["statistic"].isin(KINDS)])
     highest = np.nanmax([0.01, *rows[["value", "high"]].to_numpy(float).ravel()])
     grid = place.subgridspec(1, len(KINDS))
@@ -132,23 +129,23 @@ def _draw_kinds(figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: 
         axes.set_xlabel("steps")
         if i == 0:
             axes.set_ylabel("share")
-            _write_usual(axes, rows)
-        place_ = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 7, "color": "#222222"}
-        axes.annotate(name, (1, 1), **place_).set_in_layout(False)
+            _write_title_of_kinds(axes, rows)
+        corner = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 7, "color": "#222222"}
+        axes.annotate(name, (1, 1), **corner).set_in_layout(False)
 
 
-def _write_usual(axes: Axes, rows: pd.DataFrame) -> None:
-    """The title of the panels of kinds: which decoder and temperature they are of."""
-    about = "What is invalid about them"
+def _write_title_of_kinds(axes: Axes, rows: pd.DataFrame) -> None:
+    """The title above the panels of kinds, with their decoder and temperature."""
+    title = "Invalid sentences by kind of error"
     if len(rows):
-        about += f" ({rows['decoder'].iloc[0]}, {_temperature(rows['temperature'].iloc[0])})"
-    plotting.panel_letter(axes, "b", plotting.fit_text(plotting.printable(about), 440, 7.5), spanning=True)
+        title += f" ({rows['decoder'].iloc[0]}, {_temperature(rows['temperature'].iloc[0])})"
+    plotting.panel_letter(axes, "b", fit_text(title, 440, 7.5), spanning=True)
 
 
 def _draw_divergence_and_diversity(
     figure: Figure, place: SubplotSpec, table: pd.DataFrame, lines: dict, colours: dict, markers: dict
 ) -> None:
-    """The divergence once for all models, then diversity in a panel a model."""
+    """The divergence of all models in one panel, then diversity in one panel per model."""
     abreast = min(max(len(lines), 1), MODELS_ABREAST)
     rows = -(-max(len(lines), 1) // abreast)
     grid = place.subgridspec(rows, 1 + abreast, width_ratios=[1.3, *[1] * abreast])
@@ -157,68 +154,75 @@ def _draw_divergence_and_diversity(
         axes = figure.add_subplot(grid[i // abreast, 1 + i % abreast])
         first = i % abreast == 0
         _draw_diversity(axes, table[table["model"] == model], lines[model], colours, markers, labels=first)
-        name = plotting.fit_text(plotting.printable(model), 250 / abreast, 7.5)
+        name = fit_text(model, 250 / abreast, 7.5)
         plotting.panel_letter(axes, "" if i else "d", name if i else f"Diversity, {name}")
 
 
 def _draw_divergence(axes: Axes, table: pd.DataFrame, lines: dict) -> None:
-    """KL of the samplers: averaged over orders, from the curve and sampled, and of the mixture that is the sampler."""
-    looks = {
+    """KL from the language to the sampler: the mean over orders, from the curve and sampled, and the sampler's own."""
+    styles = {
         "expected_kl": {"label": "averaged over orders, from the curve", "color": GREY},
         "sampled_kl": {"label": "averaged over orders, sampled", "fmt": "o", "color": "#0072B2"},
         "own_kl": {"label": "of the sampler itself", "fmt": "D", "color": "#D55E00", "markerfacecolor": "white"},
     }
-    shown, steps = {}, []
+    handles, steps = {}, []
     for model, style in lines.items():
-        for statistic, look in looks.items():
+        for statistic, label_and_style in styles.items():
             rows = usual(table[(table["statistic"] == statistic) & (table["model"] == model)]).dropna(subset="value")
             if rows.empty:
                 continue
             steps += list(rows["steps"])
             if statistic == "expected_kl":
-                axes.plot(rows["steps"], rows["value"], linestyle=style, **look)
-                shown[statistic] = Line2D([], [], **look)
+                axes.plot(rows["steps"], rows["value"], linestyle=style, **label_and_style)
+                handles[statistic] = Line2D([], [], **label_and_style)
                 continue
             ends = np.clip([rows["value"] - rows["low"], rows["high"] - rows["value"]], 0, None)
             bars = {"markersize": 3.5, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
-            shown[statistic] = axes.errorbar(rows["steps"], rows["value"], yerr=ends, **bars, **look)
+            handles[statistic] = axes.errorbar(rows["steps"], rows["value"], yerr=ends, **bars, **label_and_style)
     plotting.step_axis(axes, steps)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.1)
     axes.set_xlabel("steps")
     axes.set_ylabel("KL (nats)")
-    if shown:
-        handles = [shown[name] for name in looks if name in shown]
-        axes.legend(handles=handles, loc="upper right", labelspacing=0.2).set_in_layout(False)
+    if handles:
+        in_order = [handles[name] for name in styles if name in handles]
+        axes.legend(handles=in_order, loc="upper right", labelspacing=0.2).set_in_layout(False)
     else:
         say_empty(axes)
     plotting.panel_letter(axes, "c", "Divergence from the language")
 
 
 def _draw_diversity(axes: Axes, table: pd.DataFrame, style: str, colours: dict, markers: dict, labels: bool) -> None:
-    """Distinct against invalid shares: a path of growing steps, hollow where it begins and filled where it ends."""
+    """Distinct against invalid share: one path per decoder and temperature, from the fewest steps to the most."""
     keys = ["decoder", "temperature", "steps"]
     pair = (table[table["statistic"] == name].drop_duplicates(keys).set_index(keys)["value"] for name in SAMPLED)
     points = pd.concat(pair, axis=1, keys=SAMPLED, join="inner").dropna().reset_index()
-    shapes = {f"{temperature:g}": marker for temperature, marker in markers.items()}  # NaN is found by its name only
+    shapes = {f"{temperature:g}": marker for temperature, marker in markers.items()}  # NaN equals no key, its name does
     for (decoder, temperature), path in points.groupby(["decoder", "temperature"], sort=False, dropna=False):
         path, colour = path.sort_values("steps"), colours[decoder]
         axes.plot(path["invalid"], path["distinct"], color=colour, linestyle=style, linewidth=0.9)
         shape = shapes[f"{temperature:g}"]
-        look = {"color": colour, "linestyle": "", "marker": shape, "clip_on": False, "in_layout": False, "zorder": 3}
+        point_style = {
+            "color": colour,
+            "linestyle": "",
+            "marker": shape,
+            "clip_on": False,
+            "in_layout": False,
+            "zorder": 3,
+        }
         between, first, last = path.iloc[1:-1], path.iloc[:1], path.iloc[-1:]
-        axes.plot(between["invalid"], between["distinct"], markersize=1.5, **look)
-        axes.plot(first["invalid"], first["distinct"], markersize=4, markerfacecolor="white", **look)
-        axes.plot(last["invalid"], last["distinct"], markersize=4, **look)
+        axes.plot(between["invalid"], between["distinct"], markersize=1.5, **point_style)
+        axes.plot(first["invalid"], first["distinct"], markersize=4, markerfacecolor="white", **point_style)
+        axes.plot(last["invalid"], last["distinct"], markersize=4, **point_style)
     if points.empty:
         samples = table.loc[table["statistic"].isin(SAMPLED), "samples"].astype(float).max()
         say_empty(axes, "needs 2 sentences" if samples < 2 else "no values")
     _share_axis(axes, labels, room=0.22)
     fewest, most = points["steps"].min(), points["steps"].max()
     if fewest < most:
-        about = f"hollow: {fewest:g} step{'' if fewest == 1 else 's'}\nfilled: {most:g} steps"
-        look = {"va": "top", "fontsize": SMALL, "color": "#555555", "in_layout": False}
-        axes.text(0.02, 1, about, transform=axes.transAxes, **look)
+        note = f"hollow: {fewest:g} step{'' if fewest == 1 else 's'}\nfilled: {most:g} steps"
+        place = {"transform": axes.transAxes, "va": "top", "in_layout": False}
+        axes.text(0.02, 1, note, fontsize=SMALL, color="#555555", **place)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_xlabel("invalid share")

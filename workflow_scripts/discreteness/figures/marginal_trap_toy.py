@@ -1,4 +1,4 @@
-"""The marginal trap in two tiny languages: the probability of every string, by model and way of decoding."""
+"""The marginal trap in two toy languages: the probability of every string, by model and decoding."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from discreteness.figures.plotting import SMALL, WIDTH, fit_text, printable, text_width
+from discreteness.figures import plotting
+from discreteness.figures.plotting import SMALL, WIDTH
+from discreteness.figures.text import fit_text, text_width
 
 COLUMNS = "language model decoding string probability seen".split()
 DATA = "data"  # the model and the decoding of the language itself
 SEEN, UNSEEN = "#0072B2", "#D55E00"
 HATCH = "//////"
 ABREAST = 2  # models side by side; more continue below
-ROW = 0.125  # inches a string
-HEAD = 0.78  # inches above the bars: title, model, decoding, probability of what was never seen
+ROW = 0.125  # inches per string
+HEAD = 0.78  # inches above the bars: title, model, decoding, probability of all strings never seen
 FOOT = 0.36  # inches below the bars: the axis
 LEGEND = 0.24  # inches above everything
 MARGIN = 0.08  # inches at the right, and left of the strings
@@ -26,19 +28,19 @@ REST = "any other string"
 
 
 def probabilities_of(panel: pd.DataFrame, strings: Sequence[tuple[str, bool]]) -> np.ndarray:
-    """(n,) probabilities of the strings in one panel's rows, NaN where there is none."""
-    found = panel.drop_duplicates("string").set_index("string")["probability"]
-    return found.reindex([string for string, _ in strings]).to_numpy(float)
+    """(n,) probabilities of the n strings in one panel's rows, NaN where there is none."""
+    probabilities = panel.drop_duplicates("string").set_index("string")["probability"]
+    return probabilities.reindex([string for string, _ in strings]).to_numpy(float)
 
 
 def never_seen(probabilities: np.ndarray, strings: Sequence[tuple[str, bool]]) -> float:
-    """Probability of all strings outside the language: what its sentences leave over; NaN if one's is missing."""
-    seen = np.array([said for _, said in strings], dtype=bool)
+    """Probability of all strings outside the language: 1 minus that of its sentences; NaN if one's is missing."""
+    seen = np.array([is_sentence for _, is_sentence in strings], dtype=bool)
     return float(np.clip(1 - probabilities[seen].sum(), 0, 1))
 
 
 def percent(share: float) -> str:
-    """A share in per cent that says 0 and 100 only where it is."""
+    """A share in per cent, rounded to 0 or 100 only where it is exactly that."""
     if not np.isfinite(share):
         return "–"
     if share < 1e-9 or share > 1 - 1e-9:
@@ -54,10 +56,9 @@ def strings_of(table: pd.DataFrame) -> list[tuple[str, bool]]:
     return list(zip(strings["string"], strings["seen"].astype(bool), strict=True))
 
 
-def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
-    """Draw the probabilities of all strings (columns `COLUMNS`): a block a language, a panel a model and decoding."""
-    numbers = table["probability"].astype(float)
-    table = table.assign(probability=numbers.where(np.isfinite(numbers)))
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the probabilities of all strings (columns `COLUMNS`): one block per language, one panel per decoding."""
+    table = plotting.finite(table, ["probability"])
     blocks = []  # (language, its rows, the models of one block)
     for language, rows in table.groupby("language", sort=False):
         models = list(dict.fromkeys(rows.loc[rows["decoding"] != DATA, "model"]))
@@ -78,7 +79,7 @@ def draw_marginal_trap_toy(table: pd.DataFrame) -> Figure:
 
 
 def _lines(rows: pd.DataFrame) -> int:
-    """Lines of a language's panels: its strings, and one for all others where any panel leaves them half a per cent."""
+    """Lines of a language's panels: its strings, and one for all others if they have 0.5 % or more in any panel."""
     strings = strings_of(rows)
     totals = [probabilities_of(panel, strings).sum() for _, panel in rows.groupby(["model", "decoding"])]
     return len(strings) + any(total < 0.995 for total in totals)
@@ -88,7 +89,7 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
     """A language's panels of some models, `top` inches from the figure's top."""
     strings = strings_of(rows)
     lines = _lines(rows)
-    labels = [fit_text(printable(string), 72 * LONGEST, 7, "bold") for string, _ in strings]
+    labels = [fit_text(string, 72 * LONGEST, 7, "bold") for string, _ in strings]
     labels += [REST] * (lines - len(strings))
     left = MARGIN + 0.06 + max(text_width(text, 7, "bold") for text in [*labels, "P(never seen)"]) / 72
     decodings = [name for name in dict.fromkeys(rows["decoding"]) if name != DATA]
@@ -105,7 +106,7 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
         if names != [DATA]:
             _write_group(figure, top, x, span, model)
         for name in names:
-            axes = _axes(figure, x, top + HEAD, width, ROW * lines)
+            axes = plotting.axes_at(figure, x, top + HEAD + ROW * lines, width, ROW * lines)
             panel = rows[(rows["model"] == model) & (rows["decoding"] == name)]
             probabilities = probabilities_of(panel, strings)
             _draw_panel(axes, probabilities, strings, lines, scale)
@@ -116,24 +117,18 @@ def _draw_block(figure: Figure, top: float, language: str, rows: pd.DataFrame, m
         x += GROUP_GAP - GAP
 
 
-def _axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the figure's upper left corner."""
-    tall = figure.get_size_inches()[1]
-    return figure.add_axes((left / WIDTH, 1 - (top + height) / tall, width / WIDTH, height / tall))
-
-
-def _write(figure: Figure, x: float, y: float, text: str, **look) -> None:
+def _write(figure: Figure, x: float, y: float, text: str, **style) -> None:
     """A line of text whose baseline is `y` inches below the figure's top."""
-    figure.text(x / WIDTH, 1 - y / figure.get_size_inches()[1], text, va="baseline", **look)
+    figure.text(x / WIDTH, 1 - y / figure.get_size_inches()[1], text, va="baseline", **style)
 
 
 def _write_head(figure: Figure, top: float, left: float, language: str, strings: list, letter: str) -> None:
-    """The panel letter, what the language is, and what the numbers above the panels are."""
-    said = sum(seen for _, seen in strings)
-    about = f"{language}: {said} of these {len(strings)} strings are sentences of the language"
+    """The panel letter, the language with its number of sentences, and the name of the numbers above the panels."""
+    sentences = sum(seen for _, seen in strings)
+    title = f"{language}: {sentences} of these {len(strings)} strings are sentences of the language"
     _write(figure, MARGIN, top + 0.15, letter, fontsize=9, fontweight="bold")
-    about = fit_text(printable(about), 72 * (WIDTH - 0.4), 7.5)
-    _write(figure, MARGIN + 0.14, top + 0.15, about, fontsize=7.5, color="#222222")
+    title = fit_text(title, 72 * (WIDTH - 0.4), 7.5)
+    _write(figure, MARGIN + 0.14, top + 0.15, title, fontsize=7.5, color="#222222")
     _write(
         figure, left - 0.06, top + HEAD - 0.1, "P(never seen)", fontsize=7, ha="right", color=UNSEEN, fontweight="bold"
     )
@@ -141,7 +136,7 @@ def _write_head(figure: Figure, top: float, left: float, language: str, strings:
 
 def _write_group(figure: Figure, top: float, x: float, span: float, model: str) -> None:
     """A model's name over its panels, with a line that spans them."""
-    name = fit_text(printable(model), 72 * span, 7.5)
+    name = fit_text(model, 72 * span, 7.5)
     _write(figure, x + span / 2, top + 0.34, name, fontsize=7.5, ha="center", color="#222222")
     tall = figure.get_size_inches()[1]
     axes = figure.add_axes((x / WIDTH, 1 - (top + 0.385) / tall, span / WIDTH, 1e-6))
@@ -150,8 +145,8 @@ def _write_group(figure: Figure, top: float, x: float, span: float, model: str) 
 
 
 def _write_panel_head(figure: Figure, top: float, x: float, width: float, name: str, share: float) -> None:
-    """How a panel's strings came about, and in large type how probable it is that nobody said them."""
-    label = fit_text(printable(name), 72 * (width + GAP) - 2, 7)
+    """The decoding of a panel, and in large type the probability of all strings never seen."""
+    label = fit_text(name, 72 * (width + GAP) - 2, 7)
     _write(figure, x + width / 2, top + 0.52, label, fontsize=7, ha="center", color="#222222")
     _write(
         figure,
@@ -187,15 +182,15 @@ def _write_strings(axes: Axes, labels: list[str], strings: list[tuple[str, bool]
 def _draw_panel(
     axes: Axes, probabilities: np.ndarray, strings: list[tuple[str, bool]], lines: int, scale: float
 ) -> None:
-    """A bar a string, in the same order in every panel."""
+    """One bar per string, in the same order in every panel."""
     rest = [max(1 - probabilities.sum(), 0)] * (lines - len(strings))
-    values, seen = [*probabilities, *rest], [*(said for _, said in strings), *(False for _ in rest)]
+    values, seen = [*probabilities, *rest], [*(is_sentence for _, is_sentence in strings), *(False for _ in rest)]
     for line in range(0, lines, 2):
         axes.axhspan(line - 0.5, line + 0.5, color="#F3F3F3", linewidth=0, zorder=0)
-    for line, (value, said) in enumerate(zip(values, seen, strict=True)):
+    for line, (value, is_sentence) in enumerate(zip(values, seen, strict=True)):
         if np.isfinite(value):
-            look = {"color": SEEN} if said else {"facecolor": UNSEEN, "hatch": HATCH, "edgecolor": "white"}
-            axes.barh(line, value, height=0.74, linewidth=0, **look)
+            style = {"color": SEEN} if is_sentence else {"facecolor": UNSEEN, "hatch": HATCH, "edgecolor": "white"}
+            axes.barh(line, value, height=0.74, linewidth=0, **style)
     axes.set_ylim(lines - 0.5, -0.5)
     axes.set_yticks([])
     axes.set_xlim(0, 1.12 * scale)

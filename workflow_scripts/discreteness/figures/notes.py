@@ -1,13 +1,11 @@
-"""What figures say of numbers that are few: how many there are, and what is missing for want of more."""
+"""Notes in figures on small samples: how many values there are, and why something is missing."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from discreteness.core.statistics import FEWEST, LEVEL, coverage
-from discreteness.figures import plotting
 
 GREY = "#777777"
-PAGE = 72 * plotting.WIDTH - 10  # points of a title above all panels
 
 
 def counted(number: float, one: str, many: str | None = None) -> str:
@@ -16,17 +14,12 @@ def counted(number: float, one: str, many: str | None = None) -> str:
 
 
 def interval_note(number: float) -> str:
-    """What a reader should know of intervals over `number` values, in brackets; empty where there are enough."""
+    """A note in brackets that a sample of `number` values is too small for 95 % intervals; empty where it is not."""
     if not np.isfinite(number) or coverage(int(number)) >= LEVEL:
         return ""
     if number < FEWEST:
         return " (no interval)"
     return f" (intervals cover {100 * coverage(int(number)):.0f} % at most)"
-
-
-def fitted(title: str) -> str:
-    """A title above all panels, cut where it is wider than the figure."""
-    return plotting.fit_text(plotting.printable(title), PAGE, 7.5)
 
 
 def say_empty(axes: Axes, why: str = "no values") -> None:

@@ -1,12 +1,11 @@
-"""What the figures share: style, colours, tokens as labels, bands, files with the same bytes every time."""
+"""Parts that figures share: tables, style, colours, axes, legends, and files that have the same bytes every time."""
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 
-# Figures are files and need no screen. A notebook names its own one to all that it starts, and where that is not
-# installed matplotlib cannot even be imported.
+# Figures are files and need no screen. A notebook sets its own backend for every process that it starts, and where that
+# backend is not installed matplotlib cannot even be imported.
 os.environ["MPLBACKEND"] = "agg"
 
 import matplotlib
@@ -15,12 +14,12 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.textpath import text_to_path
 
 from discreteness.core.errors import InputError
 from discreteness.core.io import atomic, read_csv
+from discreteness.figures.text import fit_text, text_width
 
 STYLE = Path(__file__).resolve().parents[3] / "matplotlibrc"
 WIDTH = 7.0  # inches: the text width of a two-column page
@@ -39,26 +38,14 @@ CLASS_NAMES = {
     "function": "function word",
     "punctuation": "punctuation",
     "number": "number",
-    "special": "special (end of sequence)",
+    "special": "special (EOS)",
 }
-# What the palette has left, so that no model wears the colour of a token class.
+# The rest of the palette, so that no model has the colour of a token class.
 MODEL_COLOURS = ("#D55E00", "#111111", "#56B4E9", "#882255")
-# Decoders never share a figure with token classes and may wear all of it.
+# Decoders are never in a figure with token classes and may have all of its colours.
 DECODER_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#111111", "#882255")
 MODEL_LINES = ("-", "--", ":", "-.")
-
-UNSHOWABLE = "□"
-WHITE_SPACE = {" ": "␣", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "␣", "\u3000": "␣"}
-WORD_STARTS = "Ġ▁"  # how byte-level BPE and SentencePiece write the space that begins a word
-SPECIAL_NAMES = {
-    "endoftext": "eos",
-    "end_of_text": "eos",
-    "/s": "eos",
-    "sep": "eos",
-    "eot_id": "eot",
-    "im_end": "eot",
-    "end_of_turn": "eot",
-}
+GREY = "#444444"  # of lines that stand for no model, decoder or class
 
 
 def use_style(path: str | Path | None = None) -> None:
@@ -77,65 +64,15 @@ def read_figure_table(path: str | Path, columns: Iterable[str]) -> pd.DataFrame:
     return table
 
 
-@cache
-def _glyphs(family: tuple[str, ...]) -> frozenset[int]:
-    """Code points that the style's fonts can draw."""
-    fonts = (get_font(findfont(FontProperties(family=name))) for name in family)
-    return frozenset().union(*(font.get_charmap() for font in fonts))
+def finite(table: pd.DataFrame, names: Sequence[str] = ("value", "low", "high")) -> pd.DataFrame:
+    """The table with the columns `names` as floats, NaN where they are infinite."""
+    numbers = table[list(names)].astype(float)
+    return table.assign(**numbers.where(np.isfinite(numbers)))
 
 
-def printable(text: str) -> str:
-    """The text with everything the fonts cannot draw as one □, so that no glyph is missing."""
-    glyphs = _glyphs(tuple(matplotlib.rcParams["font.sans-serif"]))
-    return "".join(c if c.isprintable() and ord(c) in glyphs else UNSHOWABLE for c in text)
-
-
-def token_label(text: str, special: bool = False) -> str:
-    """A token as a label: trimmed, white space made visible, `⟨eos⟩` for special tokens.
-
-    The space that begins most words is left out; a token of white space alone shows as ␣, ⏎ or ⇥.
-    """
-    if special:
-        name = text.strip().strip("<>|[]").strip("|").lower() or "special"
-        return printable(f"⟨{SPECIAL_NAMES.get(name, name)}⟩")
-    if text[:1] in WORD_STARTS and text:
-        text = " " + text[1:]
-    body = text.strip() or text
-    return printable("".join(WHITE_SPACE.get(c, c) for c in body)) or "∅"
-
-
-def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a line of text in points, the same with every backend."""
-    font = FontProperties(family=matplotlib.rcParams["font.sans-serif"], size=size, weight=weight)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
-
-
-def fit_text(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """The text, cut with … where it would be wider than `width` points."""
-
-    def fits(candidate: str) -> bool:
-        return text_width(candidate, size, weight) <= width
-
-    if fits(text):
-        return text
-    low, high = 0, len(text)  # the longest beginning that fits, by bisection
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(text[:middle] + "…") else (low, middle - 1)
-    return text[:low].rstrip() + "…"
-
-
-def wrap_text(text: str, width: float, size: float, lines: int) -> list[str]:
-    """The text in at most `lines` lines of `width` points, broken at spaces; the last may end with …"""
-    # No line holds 400 characters, and measuring a whole book would take long.
-    words = printable(" ".join(text.split())[: 400 * lines]).split(" ")
-    wrapped: list[str] = []
-    while words and len(wrapped) < lines - 1:
-        line = words.pop(0)
-        while words and text_width(f"{line} {words[0]}", size) <= width:
-            line += " " + words.pop(0)
-        wrapped.append(fit_text(line, width, size))
-    return [*wrapped, fit_text(" ".join(words), width, size)] if words else wrapped
+def is_padded(table: pd.DataFrame) -> pd.Series:
+    """Whether a row's answers were measured with their padding."""
+    return table["padding"].astype(str).str.lower() == "true"
 
 
 def tint(colour: str, strength: float) -> tuple[float, float, float]:
@@ -143,10 +80,16 @@ def tint(colour: str, strength: float) -> tuple[float, float, float]:
     return tuple(1 - strength * (1 - channel) for channel in matplotlib.colors.to_rgb(colour))
 
 
-def panel_letter(axes: Axes, letter: str, title: str = "", spanning: bool = False) -> None:
-    """Write a bold panel letter, and what the panel shows, above its left end.
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes placed in inches, in a figure WIDTH wide; `bottom` counts from the figure's top."""
+    total = figure.get_figheight()
+    return figure.add_axes((left / WIDTH, 1 - bottom / total, width / WIDTH, height / total))
 
-    spanning: the title is for several panels in a row, and no room is made for what is wider than this one.
+
+def panel_letter(axes: Axes, letter: str, title: str = "", spanning: bool = False) -> None:
+    """Write a bold panel letter and the panel's title above its left end.
+
+    spanning: the title is for several panels in a row, and may be wider than this one.
     """
     place = {
         "xycoords": "axes fraction",
@@ -167,18 +110,23 @@ def band(
     label: str | None = None,
     strength: float = 0.2,
     over: str = "position",
-    **look,
+    **line,
 ) -> None:
-    """A line of `value` over `position` (or another column) with its interval `low` to `high` as a band behind it."""
+    """A line of `value` over `position` (or another column) on a band from `low` to `high`; line: of `Axes.plot`."""
     if table.empty:
         return
     x, value, low, high = (table[name].to_numpy(float) for name in (over, "value", "low", "high"))
     axes.fill_between(x, low, high, color=colour, alpha=strength, linewidth=0)
-    axes.plot(x, value, color=colour, linestyle=style, label=label, **look)
+    axes.plot(x, value, color=colour, linestyle=style, label=label, **line)
+
+
+def zero_line(axes: Axes) -> None:
+    """A thin grey line at 0, behind the values."""
+    axes.axhline(0, color="#888888", linewidth=0.7, zorder=0)
 
 
 def log_position_axis(axes: Axes, span: int, labels: bool = True) -> None:
-    """Positions on a log2(1 + position) scale: the first few, where everything happens, get their room."""
+    """Positions on a log2(1 + position) scale, which gives most room to the first few, where most changes."""
     axes.set_xscale("function", functions=(lambda x: np.log2(np.maximum(x, -0.5) + 1), lambda y: 2.0**y - 1))
     ticks = [0] + [2**power for power in range(20) if 2**power < span]
     axes.set_xticks(ticks, [str(tick) for tick in ticks] if labels else [""] * len(ticks))
@@ -202,33 +150,26 @@ def step_axis(axes: Axes, steps: Iterable[float], most: int = 8) -> None:
 
 
 def decoder_colours(decoders: Iterable[str]) -> dict[str, tuple[float, float, float]]:
-    """A colour a decoder, in order; where the palette begins again, paler."""
+    """One colour per decoder, in order; paler where the palette begins again."""
     decoders = list(dict.fromkeys(decoders))
     count = len(DECODER_COLOURS)
     return {name: tint(DECODER_COLOURS[i % count], 0.5 ** (i // count)) for i, name in enumerate(decoders)}
 
 
 def model_lines(models: Iterable[str]) -> dict[str, str]:
-    """A line style a model, in order."""
+    """One line style per model, in order."""
     models = list(dict.fromkeys(models))
     return {name: MODEL_LINES[i % len(MODEL_LINES)] for i, name in enumerate(models)}
 
 
-def outer_legend(figure: Figure, handles: Sequence[Artist], title: str | None = None) -> None:
-    """A legend above all panels, in as many rows as its labels need; long labels are cut.
+def style_handles(styles: dict[str, str]) -> list[Line2D]:
+    """Legend entries of what line styles mean: models, or kinds of values."""
+    return [Line2D([], [], color=GREY, linestyle=style, label=label) for label, style in styles.items()]
 
-    The figure grows by its height, so that the panels keep theirs.
-    """
-    if not handles:
-        return
-    for handle in handles:
-        handle.set_label(fit_text(printable(handle.get_label()), 180, 7))
-    widest = max(text_width(handle.get_label(), 7) for handle in handles) + 28  # points with its line and spaces
-    rows = -(-len(handles) // int(np.clip(72 * WIDTH // widest, 1, len(handles))))
-    columns = -(-len(handles) // rows)  # the last row is not much shorter than the others
-    figure.set_figheight(figure.get_figheight() + 0.15 * (rows + bool(title)))
-    look = {"loc": "outside upper center", "title_fontsize": 7.5}
-    figure.legend(handles=list(handles), ncols=columns, title=printable(title) if title else None, **look)
+
+def colour_handles(colours: dict[str, str]) -> list[Line2D]:
+    """Legend entries of what colours mean, as broad lines."""
+    return [Line2D([], [], color=colour, linewidth=2.5, label=label) for label, colour in colours.items()]
 
 
 def class_handles(classes: Sequence[str]) -> list[Patch]:
@@ -236,10 +177,34 @@ def class_handles(classes: Sequence[str]) -> list[Patch]:
     return [Patch(color=CLASS_COLOURS[name], label=CLASS_NAMES[name]) for name in CLASS_COLOURS if name in classes]
 
 
+def fit_title(title: str) -> str:
+    """A title above all panels, cut where it is wider than the figure."""
+    return fit_text(title, 72 * WIDTH - 10, 7.5)
+
+
+def outer_legend(figure: Figure, handles: Sequence[Artist], title: str | None = None) -> None:
+    """A legend above all panels, in as many rows as its labels need; long labels and titles are cut.
+
+    The figure grows by its height, so that the panels keep theirs.
+    """
+    if not handles:
+        return
+    for handle in handles:
+        handle.set_label(fit_text(handle.get_label(), 180, 7))
+    widest = max(text_width(handle.get_label(), 7) for handle in handles) + 28  # points with its line and spaces
+    rows = -(-len(handles) // int(np.clip(72 * WIDTH // widest, 1, len(handles))))
+    columns = -(-len(handles) // rows)  # the last row is not much shorter than the others
+    figure.set_figheight(figure.get_figheight() + 0.15 * (rows + bool(title)))
+    place = {"loc": "outside upper center", "title_fontsize": 7.5}
+    figure.legend(handles=list(handles), ncols=columns, title=fit_title(title) if title else None, **place)
+
+
 def save_figure(figure: Figure, pdf: str | Path, png: str | Path) -> None:
-    """Write a figure as PDF and PNG, each whole or not at all, without dates or versions in the files."""
+    """Write a figure as PDF and PNG, each whole or not at all, without dates or versions in the files.
+
+    Each file has its own layout: the same text is up to a tenth of an inch wider in a PNG of few dots per inch.
+    """
     with atomic(pdf) as temporary:
         figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    figure.set_layout_engine("none")  # the places found for the PDF hold for the PNG
     with atomic(png) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

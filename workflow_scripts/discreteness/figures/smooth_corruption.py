@@ -1,79 +1,95 @@
 """Information kept against nominal noise, and the schedule of noise under which it falls evenly."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 
 from discreteness.figures import plotting
-from discreteness.figures.information_decay import finite, is_padded
 from discreteness.figures.notes import counted, interval_note, say_empty
-from discreteness.figures.plotting import MODEL_COLOURS, SMALL, WIDTH, band
+from discreteness.figures.plotting import MODEL_COLOURS, SMALL, WIDTH, band, is_padded
+from discreteness.figures.text import fit_text
 
 COLUMNS = "source dataset padding corruption measure statistic noise value low high n".split()
-LANGUAGE = ("grammar", "grammar")  # source and data set whose information is known exactly; a model may be named so too
+LANGUAGE = ("grammar", "grammar")  # source and data set of the exact values; a model may be named so too
 COLOURS = {"mask": "#0072B2", "uniform": "#E69F00", "gaussian": "#009E73"}
 NAMES = {"mask": "masking", "uniform": "uniform replacement", "gaussian": "Gaussian on embeddings"}
 MEASURES = {"tokens": "-", "sentence": "--"}
 NAMES_OF_MEASURES = {"tokens": "each token alone", "sentence": "whole sentence"}
 SERIES = ["source", "dataset", "padded", "corruption"]
-GREY = "#444444"
+IDEAL = {"color": "#777777", "linestyle": (0, (1, 1.5)), "linewidth": 1.2}
 
 
 def largest_distance(rows: pd.DataFrame) -> float:
-    """How far the values are from the diagonal `1 - noise` at most; NaN without rows."""
+    """Largest distance of the values from the diagonal `1 - noise`; NaN without rows."""
     return float((rows["value"] - (1 - rows["noise"])).abs().max())
 
 
-def draw_smooth_corruption(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Figure:
     """Draw the information that corruption leaves (columns `COLUMNS`): a known language, text, the smooth schedule."""
-    table = finite(table, ("noise", "value", "low", "high")).sort_values("noise", kind="stable")
+    table = plotting.finite(table, ("noise", "value", "low", "high")).dropna(subset="value")
+    table = table.sort_values("noise", kind="stable")
     table = table.assign(padded=is_padded(table))
     of_language = (table["source"] == LANGUAGE[0]) & (table["dataset"] == LANGUAGE[1])
-    text = table[~of_language]
     colours, names = _colours(table), _names(table)
     areas = table[table["statistic"] == "area"]
     heights = [2.1, 2.1, max(0.8, 0.13 * len(areas) + 0.5)]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     above, middle, below = figure.add_gridspec(3, 1, height_ratios=heights)
     letters = iter("abcdef")
-    above = above.subgridspec(1, 3 if len(text) else 2)
-    shown = [
-        (table[of_language & (table["measure"] == name)], f"Known language, {what}")
-        for name, what in NAMES_OF_MEASURES.items()
-    ]
-    shown += [(text, "Masking the answers of text")] if len(text) else []
-    for place, (rows, title) in zip(above, shown, strict=True):
-        axes = figure.add_subplot(place)
-        why = "no values" if of_language.any() or rows is text else "no known language\nin this run"
-        _draw_lines(axes, rows[rows["statistic"] == "kept"], colours, why=why)
-        _labels(axes, next(letters), title, "nominal noise t", "information kept")
+    _draw_kept(figure, above, table[of_language], table[~of_language], colours, letters)
     schedule, check = (figure.add_subplot(place) for place in middle.subgridspec(1, 2))
-    area = figure.add_subplot(below)
     _draw_lines(schedule, table[table["statistic"] == "schedule"], colours, rising=True)
-    _labels(
-        schedule,
-        next(letters),
-        "Information-smooth schedule",
-        "time s: share of the information gone",
-        "nominal noise t(s)",
-    )
-    smooth = table[table["statistic"] == "smooth_kept"]
-    untested = set(_keys(table[table["statistic"] == "kept"])) - set(_keys(smooth))
-    _draw_lines(check, smooth, colours, strength=0.12, why="needs 2 answers" if untested else "no values")
-    _labels(check, next(letters), "Information under that schedule, on other answers", "time s", "information kept")
-    if smooth["noise"].notna().any():
-        said = f"at most {largest_distance(smooth):.3f}\nfrom the diagonal"
-        check.text(0.97, 0.97, said, transform=check.transAxes, ha="right", va="top", fontsize=SMALL)
-        if untested:
-            said = "of one answer there\nis no other to test"
-            check.text(0.03, 0.03, said, transform=check.transAxes, va="bottom", fontsize=SMALL)
+    _label(schedule, "time s: share of the information lost", "nominal noise t(s)")
+    plotting.panel_letter(schedule, next(letters), "Information-smooth schedule")
+    _draw_check(check, table, colours)
+    plotting.panel_letter(check, next(letters), "Information under that schedule, on the other half")
+    area = figure.add_subplot(below)
     _draw_areas(area, areas, colours, names)
     plotting.panel_letter(area, next(letters), "Area between curve and diagonal")
-    plotting.outer_legend(figure, _handles(table, colours, names), _about(table, of_language))
+    plotting.outer_legend(figure, _handles(table, colours, names), _title(table, of_language))
     return figure
+
+
+def _draw_kept(
+    figure: Figure,
+    place: SubplotSpec,
+    language: pd.DataFrame,
+    text: pd.DataFrame,
+    colours: dict,
+    letters: Iterator[str],
+) -> None:
+    """The first row: information kept against nominal noise, of the known language by measure and of text."""
+    why = "no known language\nin this run" if language.empty else "no values"
+    panels = [
+        (language[language["measure"] == name], f"Known language, {measure}", why)
+        for name, measure in NAMES_OF_MEASURES.items()
+    ]
+    panels += [(text, "Masking reference answers", "no values")] if len(text) else []
+    for where, (rows, title, why) in zip(place.subgridspec(1, len(panels)), panels, strict=True):
+        axes = figure.add_subplot(where)
+        _draw_lines(axes, rows[rows["statistic"] == "kept"], colours, why=why)
+        _label(axes, "nominal noise t", "information kept")
+        plotting.panel_letter(axes, next(letters), title)
+
+
+def _draw_check(axes: Axes, table: pd.DataFrame, colours: dict) -> None:
+    """Information kept under a schedule that was fitted to the other half, with the distance from the diagonal."""
+    smooth = table[table["statistic"] == "smooth_kept"]
+    untested = set(_keys(table[table["statistic"] == "kept"])) - set(_keys(smooth))
+    _draw_lines(axes, smooth, colours, strength=0.12, why="needs 2 answers" if untested else "no values")
+    _label(axes, "time s", "information kept")
+    if smooth["noise"].notna().any():
+        note = f"at most {largest_distance(smooth):.3f}\nfrom the diagonal"
+        axes.text(0.97, 0.97, note, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
+        if untested:
+            note = "one answer has\nno other half"
+            axes.text(0.03, 0.03, note, transform=axes.transAxes, va="bottom", fontsize=SMALL)
 
 
 def _keys(table: pd.DataFrame) -> list[tuple]:
@@ -81,7 +97,7 @@ def _keys(table: pd.DataFrame) -> list[tuple]:
 
 
 def _colours(table: pd.DataFrame) -> dict:
-    """A colour a series: of its corruption for a language, of its model for text; paler where it is used already."""
+    """One colour per series: of its corruption for a language, of its model for text; paler if used already."""
     colours, used, models = {}, {}, {}
     for key in _keys(table):
         source, _, _, corruption = key
@@ -95,7 +111,7 @@ def _colours(table: pd.DataFrame) -> dict:
 
 
 def _names(table: pd.DataFrame) -> dict:
-    """What the legend calls a series: its corruption, and for text its model, data set and whether it was padded."""
+    """Label of each series: its corruption; for text its model, whether it was padded, and its data set if several."""
     keys = _keys(table)
     several = len({dataset for source, dataset, *_ in keys if (source, dataset) != LANGUAGE}) > 1
     names = {}
@@ -105,36 +121,36 @@ def _names(table: pd.DataFrame) -> dict:
             names[key] = NAMES.get(corruption, corruption)
         else:
             whose = f"{source}, {dataset}" if several else source
-            names[key] = f"{plotting.fit_text(plotting.printable(whose), 75, 7)}, {'padded' if padded else 'answers'}"
+            names[key] = f"{fit_text(whose, 75, 7)}, {'padded' if padded else 'answers'}"
     return names
 
 
 def _handles(table: pd.DataFrame, colours: dict, names: dict) -> list[Artist]:
     """Legend entries: series by colour, measures by line style."""
-    found = [Line2D([], [], color=colours[key], linewidth=2.5, label=name) for key, name in names.items()]
-    for measure, style in MEASURES.items():
-        if (table["measure"] == measure).any():
-            found.append(Line2D([], [], color=GREY, linestyle=style, label=NAMES_OF_MEASURES[measure]))
-    ideal = Line2D([], [], color="#777777", linestyle=(0, (1, 1.5)), linewidth=1.2, label="ideal: even loss")
-    return [*found, ideal] if found else []
+    if table.empty:
+        return []
+    series = [Line2D([], [], color=colours[key], linewidth=2.5, label=name) for key, name in names.items()]
+    drawn = [measure for measure in MEASURES if (table["measure"] == measure).any()]
+    measures = plotting.style_handles({NAMES_OF_MEASURES[measure]: MEASURES[measure] for measure in drawn})
+    return [*series, *measures, Line2D([], [], label="ideal: even loss", **IDEAL)]
 
 
-def _about(table: pd.DataFrame, of_language: pd.Series) -> str | None:
-    """From how many sentences and answers the curves are."""
-    said = []
+def _title(table: pd.DataFrame, of_language: pd.Series) -> str:
+    """How many sentences and answers the curves are of."""
+    counts = []
     whats = (("sentence of the language", "sentences of the language"), ("reference answer", "reference answers"))
-    for mine, what in zip((table[of_language], table[~of_language]), whats, strict=True):
-        number = mine.loc[mine["statistic"] == "kept", "n"].astype(float).max()
-        said += [counted(number, *what) + interval_note(number)] if np.isfinite(number) else []
-    return ", ".join(said) or None
+    for rows, what in zip((table[of_language], table[~of_language]), whats, strict=True):
+        number = rows.loc[rows["statistic"] == "kept", "n"].astype(float).max()
+        counts += [counted(number, *what) + interval_note(number)] if np.isfinite(number) else []
+    return ", ".join(counts)
 
 
-def _labels(axes: Axes, letter: str, title: str, x: str, y: str) -> None:
+def _label(axes: Axes, x: str, y: str) -> None:
+    """Names of both axes, the horizontal one from 0 to 1."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
-    plotting.panel_letter(axes, letter, title)
 
 
 def _draw_lines(
@@ -145,7 +161,7 @@ def _draw_lines(
     strength: float = 0.22,
     why: str = "no values",
 ) -> None:
-    """A line with its band a series and measure, and the diagonal. why: said where there is none."""
+    """A line with its band per series and measure, and the diagonal; why: written where there is none."""
     table = table.dropna(subset="noise")
     for (*key, measure), rows in table.groupby([*SERIES, "measure"], sort=False):
         style = MEASURES.get(measure, ":")
@@ -154,7 +170,7 @@ def _draw_lines(
         say_empty(axes, why)
         return
     ends = [0, 1] if rising else [1, 0]
-    axes.plot([0, 1], ends, color="#777777", linestyle=(0, (1, 1.5)), linewidth=1.2, zorder=1)
+    axes.plot([0, 1], ends, zorder=1, **IDEAL)
     axes.set_ylim(min(0, axes.get_ylim()[0]), max(1.02, axes.get_ylim()[1]))
 
 
@@ -174,7 +190,7 @@ def _draw_areas(axes: Axes, table: pd.DataFrame, colours: dict, names: dict) -> 
         place = {"xycoords": ("axes fraction", "data"), "va": "center", "ha": "left", "fontsize": SMALL}
         axes.annotate(f"{row.value:.3f}{interval}", (1.02, at), annotation_clip=False, **place)
         short = {"tokens": "tokens", "sentence": "sentence"}.get(row.measure, row.measure)
-        labels.append(f"{plotting.fit_text(plotting.printable(names[key]), 130, SMALL)}, {short}")
+        labels.append(f"{fit_text(names[key], 130, SMALL)}, {short}")
     axes.set_yticks(range(len(labels)), labels, fontsize=SMALL)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(labels) - 0.4, -0.6)

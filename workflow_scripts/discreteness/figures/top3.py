@@ -1,4 +1,4 @@
-"""What a model predicts behind one prompt, mask by mask: its most probable tokens and their probabilities."""
+"""Predictions of a model after one prompt, position by position: its most probable tokens and their probabilities."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from discreteness.figures import plotting
 from discreteness.figures.notes import counted
-from discreteness.figures.plotting import CLASS_COLOURS, SMALL, WIDTH
+from discreteness.figures.plotting import CLASS_COLOURS, SMALL, WIDTH, axes_at
+from discreteness.figures.text import fit_text, text_width, token_label, wrap_text
 
 COLUMNS = [
     "model",
@@ -26,9 +27,9 @@ COLUMNS = [
     "answer_token",
     "prompt",
 ]
-RANKS = 3  # ranks written out; the strip below stacks all there are
-ORDINALS = ("first choice", "second", "third")
-ROW = 0.162  # inches a row of the table
+RANKS = 3  # ranks written out; the strip below stacks all of the table's
+ORDINALS = ("most probable", "second", "third")
+ROW = 0.162  # inches per row of the table
 MARGIN = 0.5  # inches left of every panel
 HEAD = 0.74  # inches above the table: the prompt and the panel titles
 BREAK = 0.66  # inches between the table and the strip: a legend and a title
@@ -51,7 +52,7 @@ class Run(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Where the run is, for people."""
+        """Its positions: `5`, `24–32`."""
         return str(self.first) if self.first == self.last else f"{self.first}–{self.last}"
 
 
@@ -62,10 +63,9 @@ def runs_of(tokens: list, start: int = 0) -> list[Run]:
 
 
 def choose_runs(runs: list[Run], rows: int) -> list[Run]:
-    """At most `rows` runs that cover what there is to see: one in every stretch, long ones first.
+    """At most `rows` runs, in order: the longest of each stretch of positions, then the longest of the others.
 
-    The way is cut into stretches that grow with distance; each is represented by the longest run that begins
-    there, and rows left over go to the longest of the others.
+    The positions are cut into `rows` stretches that grow with distance; a run belongs to the stretch that it begins in.
     """
     if len(runs) <= rows:
         return runs
@@ -81,7 +81,7 @@ def choose_runs(runs: list[Run], rows: int) -> list[Run]:
 
 
 def cut_runs(runs: list[Run], rows: int) -> list[Run]:
-    """Fewer runs than `rows`: the long ones cut, at distances that grow, so that what changes within them is seen."""
+    """At most `rows` runs: where there are fewer, long ones are cut, at distances that grow, to show changes within."""
     if not runs or len(runs) >= rows:
         return runs
     start, stop = runs[0].first, runs[-1].last + 1
@@ -91,19 +91,19 @@ def cut_runs(runs: list[Run], rows: int) -> list[Run]:
 
 
 def shown(span: int, corruption: str) -> str:
-    """What a model is shown behind the prompt where `span` tokens are asked of it, by its kind of corruption."""
+    """The input after the prompt of a model that predicts `span` tokens, by its kind of corruption."""
     if corruption == "causal":
         return "+ reference answer\nup to each position"
-    what = {"mask": "mask", "uniform": "random token", "gaussian": "noisy token"}[corruption]
-    return f"+ {counted(span, what)}"
+    token = {"mask": "mask", "uniform": "random token", "gaussian": "noisy token"}[corruption]
+    return f"+ {counted(span, token)}"
 
 
-def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16, corruption: str = "mask") -> Figure:
+def draw(table: pd.DataFrame, *, near: int = 16, far: int = 16, corruption: str = "mask") -> Figure:
     """Draw the predictions for the first prompt of the table (columns `COLUMNS`).
 
-    corruption: the model's (see `Denoiser`), which says what it was shown at the positions. The nearest `near`
-    positions get a row each, the others at most `far` rows of runs with the same most probable token; below, every
-    position as a stack of its probabilities and as its entropy.
+    The nearest `near` positions have one row each, the others at most `far` rows of runs with the same most probable
+    token; below, every position as a stack of its probabilities and with its entropy. corruption: the model's (see
+    `Denoiser`), for what it was shown at the positions.
     """
     table = table[table["prompt_id"] == table["prompt_id"].iloc[0]].sort_values(["position", "rank"])
     positions = sorted(table["position"].unique())
@@ -122,29 +122,23 @@ def draw_top3(table: pd.DataFrame, near: int = 16, far: int = 16, corruption: st
     half = (WIDTH - 0.14 - GAP) / 2
     for rows, left, letter, title in (
         (rows_near, 0.07, "a", "Next to the prompt"),
-        (rows_far, 0.07 + half + GAP, "b", "Farther on (ranges: values in the middle)"),
+        (rows_far, 0.07 + half + GAP, "b", "Farther away (ranges: values in the middle)"),
     ):
         if rows:
-            axes = _axes(figure, left, top, half, table_height)
+            axes = axes_at(figure, left, top, half, table_height)
             _draw_rows(axes, table, rows, ranks, lines, half)
             plotting.panel_letter(axes, letter, title)
     width = WIDTH - 2 * MARGIN
-    axes = _axes(figure, MARGIN, top + BREAK + strip, width, strip)
+    axes = axes_at(figure, MARGIN, top + BREAK + strip, width, strip)
     _draw_strip(axes, table, len(positions))
-    below = _axes(figure, MARGIN, top + BREAK + strip + SPACE + curve, width, curve)
+    below = axes_at(figure, MARGIN, top + BREAK + strip + SPACE + curve, width, curve)
     _draw_entropy(below, first, len(positions))
     return figure
 
 
-def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes placed in inches; `bottom` is measured from the top of the figure, as one reads."""
-    total = figure.get_figheight()
-    return figure.add_axes((left / WIDTH, 1 - bottom / total, width / WIDTH, height / total))
-
-
-def _draw_prompt(figure: Figure, table: pd.DataFrame, then: str) -> None:
-    """Model, data set and the prompt in a box, as the start of what the model reads; and what follows it."""
-    axes = _axes(figure, 0.07, 0.47, WIDTH - 0.14, 0.41)
+def _draw_prompt(figure: Figure, table: pd.DataFrame, after: str) -> None:
+    """Model, data set and prompt in a box; after: the rest of the model's input."""
+    axes = axes_at(figure, 0.07, 0.47, WIDTH - 0.14, 0.41)
     axes.set_axis_off()
     axes.set(xlim=(0, WIDTH - 0.14), ylim=(0, 0.41))
     axes.add_patch(
@@ -152,19 +146,19 @@ def _draw_prompt(figure: Figure, table: pd.DataFrame, then: str) -> None:
     )
     row, indent = table.iloc[0], 1.5
     room = (indent - 0.16) * POINTS
-    model = plotting.fit_text(plotting.printable(row["model"]), room, 7.5, "bold")
-    source = plotting.fit_text(plotting.printable(f"prompt from {row['dataset']}"), room, 7)
+    model = fit_text(row["model"], room, 7.5, "bold")
+    source = fit_text(f"prompt from {row['dataset']}", room, 7)
     axes.text(0.08, 0.275, model, fontsize=7.5, fontweight="bold", va="center", parse_math=False)
     axes.text(0.08, 0.125, source, fontsize=7, color="#555555", va="center", parse_math=False)
     room = (WIDTH - 0.14 - indent - 0.95) * POINTS
-    prompt = plotting.wrap_text(row["prompt"], room, 7.5, 2)
+    prompt = wrap_text(row["prompt"], room, 7.5, 2)
     for line, height in zip(prompt, (0.2,) if len(prompt) == 1 else (0.275, 0.125), strict=False):
         axes.text(indent, height, line, fontsize=7.5, va="center", parse_math=False)
-    axes.text(WIDTH - 0.22, 0.2, then, fontsize=7, color="#555555", va="center", ha="right")
+    axes.text(WIDTH - 0.22, 0.2, after, fontsize=7, color="#555555", va="center", ha="right")
 
 
 def _draw_rows(axes: Axes, table: pd.DataFrame, rows: list[Run], ranks: int, lines: int, width: float) -> None:
-    """One row a run: its position, then each rank's token on a bar; a full cell is probability 1."""
+    """One row per run: its positions, then each rank's token on a bar; a full cell is probability 1."""
     axes.set(xlim=(0, width), ylim=(lines, -1))
     axes.set_axis_off()
     cell = (width - LABEL) / ranks
@@ -180,27 +174,27 @@ def _draw_rows(axes: Axes, table: pd.DataFrame, rows: list[Run], ranks: int, lin
 
 
 def _draw_cell(axes: Axes, row, left: float, line: int, width: float) -> None:
-    """A token on its bar, its probability at the right; outlined when it is the reference answer's token."""
+    """A token on its bar with its probability at the right; outlined if it is the reference answer's token."""
     colour = CLASS_COLOURS[row.token_class]
 
-    def box(length: float, **look) -> None:
-        axes.add_patch(Rectangle((left, line + 0.07), length, 0.86, **look))
+    def box(length: float, **style) -> None:
+        axes.add_patch(Rectangle((left, line + 0.07), length, 0.86, **style))
 
     box(width, facecolor="#F4F4F4")
     box(width * row.probability, facecolor=plotting.tint(colour, 0.5))
-    box(0.022, facecolor=colour)  # names the class of a token whose bar is too short to see
+    box(0.022, facecolor=colour)  # shows the class of a token whose bar is too short to see
     if row.answer_token and row.answer_token == row.token:
         box(width, facecolor="none", edgecolor="black", linewidth=0.8, zorder=3)
     number = _probability(row.probability)
-    room = width * POINTS - plotting.text_width(number, SMALL) - 8
-    label = plotting.fit_text(plotting.token_label(row.token, row.token_class == "special"), room, 7.5)
+    room = width * POINTS - text_width(number, SMALL) - 8
+    label = fit_text(token_label(row.token, row.token_class == "special"), room, 7.5)
     middle = {"va": "center_baseline", "zorder": 4, "parse_math": False}
     axes.text(left + 0.05, line + 0.5, label, fontsize=7.5, **middle)
     axes.text(left + width - 0.03, line + 0.5, number, fontsize=SMALL, color="#333333", ha="right", **middle)
 
 
 def _probability(value: float) -> str:
-    """Two digits without the leading zero: what a narrow cell has room for."""
+    """A probability with two decimals, without the leading zero, for which a cell has no room."""
     if value < 0.005:
         return "<.01"
     return "1.0" if value >= 0.995 else f"{value:.2f}"[1:]
@@ -209,11 +203,11 @@ def _probability(value: float) -> str:
 def _draw_strip(axes: Axes, table: pd.DataFrame, span: int) -> None:
     """Every position as a stack of its tokens' probabilities, coloured by class; fainter with rank."""
     base = np.zeros(span)
-    for rank, part in table.groupby("rank"):
-        part = part.set_index("position").reindex(range(span))
-        height = part["probability"].fillna(0).to_numpy()
+    for rank, rows in table.groupby("rank"):
+        rows = rows.set_index("position").reindex(range(span))
+        height = rows["probability"].fillna(0).to_numpy()
         strength = (1.0, 0.62, 0.36)[min(rank, 3) - 1]
-        colours = [plotting.tint(CLASS_COLOURS.get(name, "#FFFFFF"), strength) for name in part["token_class"]]
+        colours = [plotting.tint(CLASS_COLOURS.get(name, "#FFFFFF"), strength) for name in rows["token_class"]]
         axes.bar(range(span), height, bottom=base, width=0.86, color=colours)
         base += height
     axes.set_xlim(-0.6, span - 0.4)
@@ -226,8 +220,13 @@ def _draw_strip(axes: Axes, table: pd.DataFrame, span: int) -> None:
     axes.set_ylabel("probability")
     axes.tick_params(labelbottom=False)
     count = int(table["rank"].max())
-    what = "the most probable token" if count == 1 else f"the {count} most probable tokens, stacked"
-    plotting.panel_letter(axes, "c", f"Every position: {what}")
+    tokens = "the most probable token" if count == 1 else f"the {count} most probable tokens, stacked"
+    plotting.panel_letter(axes, "c", f"Every position: {tokens}")
+    _draw_legend(axes, table)
+
+
+def _draw_legend(axes: Axes, table: pd.DataFrame) -> None:
+    """The classes of tokens, and the outline of the reference answer's, between the table and the strip `axes`."""
     handles = plotting.class_handles(list(table["token_class"]))
     if (table["answer_token"] == table["token"]).any():
         handles.append(Patch(facecolor="none", edgecolor="black", linewidth=0.8, label="as in the reference answer"))
@@ -244,7 +243,7 @@ def _draw_strip(axes: Axes, table: pd.DataFrame, span: int) -> None:
 
 
 def _draw_entropy(axes: Axes, first: pd.DataFrame, span: int) -> None:
-    """Entropy of the whole distribution; at the right its exponential, in equally likely tokens."""
+    """Entropy of the whole distribution; at the right its exponential, the perplexity."""
     entropy = first["entropy"].reindex(range(span)).to_numpy(float)
     axes.plot(range(span), entropy, color="#222222", marker="o" if span <= 32 else "", markersize=2.2)
     axes.set_xlim(-0.6, span - 0.4)

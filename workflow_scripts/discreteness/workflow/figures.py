@@ -13,6 +13,7 @@ class Figure:
 
     wildcards: what its file is named after besides. category, label: where the report lists it. wanted: run -> the
     values of the wildcards for which the run asks for it. settings: run, wildcards -> keyword arguments of `draw`.
+    caption: run, wildcards -> what the caption says that neither table nor configuration has.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Figure:
     label: str
     wanted: Callable[[Run], list[tuple[str, ...]]]
     settings: Callable[[Run, Any], dict] = lambda run, wildcards: {}
+    caption: Callable[[Run, Any], dict] = lambda run, wildcards: {}
 
     @property
     def stem(self) -> str:
@@ -53,6 +55,7 @@ FIGURES = (
         label="top 3 by position: {model} on {dataset}",
         wanted=lambda run: [(model, dataset) for model in run.settings.models for dataset in run.settings.datasets],
         settings=lambda run, wildcards: {"corruption": run.models[wildcards.model].traits.corruption},
+        caption=lambda run, wildcards: {"example": run.example(wildcards.dataset)},
     ),
     Figure(
         "frequency_collapse",
