@@ -93,7 +93,7 @@ rule price_of_parallelism_table:
         ),
         incoherence=branch(
             lambda wildcards: config["decode"]["decoders"] and not RUN.is_language(wildcards.dataset),
-            then="results/tables/incoherence_{dataset}.csv",
+            then=["results/tables/incoherence_{dataset}.csv"],
         ),
     output:
         "results/tables/price_of_parallelism_{dataset}.csv",

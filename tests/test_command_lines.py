@@ -33,9 +33,8 @@ def python(*arguments, **options) -> subprocess.CompletedProcess:
 
 def test_every_command_is_tested():
     """A new one is found by its `__main__`, and this list says that the search still works."""
-    assert {f"discreteness.{name}" for name in ("workflow.cluster", "workflow.documentation", "curves.price", "pin", "plan", "summary")} == set(
-        COMMANDS
-    )
+    names = ("curves.price", "pin", "plan", "summary", "workflow.cluster", "workflow.documentation")
+    assert {f"discreteness.{name}" for name in names} == set(COMMANDS)
 
 
 @each_command

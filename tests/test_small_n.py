@@ -8,7 +8,6 @@ import runpy
 import warnings
 from types import SimpleNamespace
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,7 +28,6 @@ from discreteness.curves.step_sizes import expected_kl, optimal_steps
 from discreteness.curves.views import recoverable_information, salience_table, spread
 from discreteness.denoisers import load_denoiser
 from discreteness.denoisers.oracle import OracleDenoiser
-from discreteness.figures import plotting
 from discreteness.figures.frequency_collapse import draw as draw_frequency_collapse
 from discreteness.figures.incoherence import draw as draw_incoherence
 from discreteness.figures.information_decay import draw as draw_information_decay
@@ -51,14 +49,7 @@ TOY, GRAMMAR = get_language("toy"), get_language("grammar")
 ENDS = ["low", "high"]
 
 
-@pytest.fixture(autouse=True)
-def style():
-    """The project's style, and no warning of any kind."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plotting.use_style()
-        matplotlib.rcParams["savefig.dpi"] = 60
-        yield
+pytestmark = pytest.mark.usefixtures("style")
 
 
 def words_of(figure) -> list[str]:
