@@ -66,10 +66,6 @@ rule information_decay_table:
     benchmark:
         "results/benchmarks/information_decay_table/{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings(
             models=RUN.masked_models,
@@ -102,10 +98,6 @@ rule price_of_parallelism_table:
     benchmark:
         "results/benchmarks/price_of_parallelism_table/{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings(
             models=by("dataset", RUN.curve_models),
@@ -129,10 +121,6 @@ rule smooth_corruption_table:
     benchmark:
         "results/benchmarks/smooth_corruption_table.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         settings=settings(
             language=RUN.language_name,

@@ -176,10 +176,6 @@ rule incoherence_table:
     benchmark:
         "results/benchmarks/incoherence_table/{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         settings=settings(
             models=RUN.masked_models,

@@ -9,10 +9,6 @@ rule download_model:
     benchmark:
         "results/benchmarks/download_model/{model}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=600,
     params:
         settings=settings(
             row=lambda wildcards: sources.download_request(
@@ -33,10 +29,6 @@ rule download_dataset:
     benchmark:
         "results/benchmarks/download_dataset/{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
     params:
         settings=settings(
             row=lambda wildcards: sources.download_request(
@@ -60,10 +52,6 @@ rule prompts:
         "results/benchmarks/prompts/{dataset}.jsonl"
     priority: 1
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         settings=settings(
             row=by("dataset", partial(sources.dataset_row, RUN)),
@@ -84,10 +72,6 @@ rule model:
     benchmark:
         "results/benchmarks/model/{model}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=60,
     params:
         settings=settings(
             source=by("model", partial(sources.checkpoint_source, RUN)),

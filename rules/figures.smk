@@ -26,10 +26,6 @@ for figure in FIGURES:
         benchmark:
             f"results/benchmarks/plot_{figure.name}/{figure.stem}.jsonl"
         localrule: True
-        threads: 1
-        resources:
-            mem_mb=1000,
-            runtime=10,
         params:
             settings=settings(
                 figure=figure.name,

@@ -44,10 +44,6 @@ rule marginal_trap_steps_table:
     benchmark:
         "results/benchmarks/marginal_trap_steps_table.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         settings=settings(
             models=config["language"]["models"],

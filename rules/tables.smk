@@ -13,10 +13,6 @@ rule top3_table:
     benchmark:
         "results/benchmarks/top3_table/{model}_{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         settings=settings(
             example=by("dataset", RUN.example),
@@ -41,10 +37,6 @@ rule frequency_collapse_table:
     benchmark:
         "results/benchmarks/frequency_collapse_table/{dataset}.jsonl"
     localrule: True
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         settings=settings(
             models=config["models"],

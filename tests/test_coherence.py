@@ -21,7 +21,7 @@ from discreteness.coherence import text as text_
 from discreteness.coherence.rescoring import DISOWNED_COLUMNS, REGRET_COLUMNS
 from discreteness.core.errors import InputError
 from discreteness.denoisers import load_denoiser
-from discreteness.denoisers.mock import MockDenoiser
+from mock_denoiser import MockDenoiser
 
 CHECKPOINT = Path(__file__).parent / "data" / "llada-8b-style" / "checkpoint"
 
@@ -133,7 +133,6 @@ def test_unknown_logprobs_stay_unknown():
     result = toy_regret(one_step((WE, LIKES, TENNIS), logprobs=[HALF, math.nan, HALF]))
     assert result["regret"].isna().tolist() == [False, True, False]
     assert summaries_.mean_regret(result, 0)["value"] == pytest.approx(0, abs=1e-5)
-    assert summaries_.regret_by_step(result, 0)["tokens"].tolist() == [2]
 
 
 def test_eos_is_shown_but_scored_only_on_request():
@@ -177,7 +176,6 @@ def test_without_answers_there_are_no_rows_and_no_numbers():
     assert len(regret) == len(disowned) == 0
     assert math.isnan(summaries_.mean_regret(regret, 0)["value"])
     assert math.isnan(summaries_.disowned_share(disowned, 0)["value"])
-    assert len(summaries_.regret_by_step(regret, 0)) == 0
     assert len(summaries_.worst_combinations(regret, table, TOY, 3)) == 0
     assert len(rescoring_.regret(MockDenoiser(TOY, never), table[:0], {}, 100)) == 0
 
@@ -339,15 +337,6 @@ def test_where_an_answer_ends():
     assert answers_.answer_length(np.array([9]), [9]) == answers_.answer_length([], [9]) == 0
 
 
-def test_empty_answers():
-    denoiser = MockDenoiser(["a", " ", "\n"], never)
-    invisible = answers_.invisible_ids(denoiser)
-    assert invisible == {1, 2, 3, 4}
-    assert answers_.is_empty([3, 0], denoiser.eos_ids) and answers_.is_empty([], denoiser.eos_ids)
-    assert not answers_.is_empty([1, 3], denoiser.eos_ids) and answers_.is_empty([1, 2, 4, 3, 0], [3], invisible)
-    assert not answers_.is_empty([1, 0], denoiser.eos_ids, invisible)
-
-
 def test_text_statistics_by_hand():
     text = "the brain brain moves the cells the brain".split()
     assert text_.adjacent_duplicates(text) == 1 / 7
@@ -360,17 +349,8 @@ def test_text_statistics_by_hand():
     assert seen == {("the", "brain"), ("the", "cells"), ("cells", "the")}
     assert text_.unseen_bigrams(text, seen) == 3 / 7  # brain brain, brain moves, moves the
     assert text_.unseen_bigrams(text, Counter(zip(text, text[1:], strict=False))) == 0
-    assert list(text_.text_statistics(text)) == [
-        *("adjacent_duplicates", "seq_rep_4", "distinct_1", "distinct_2", "unigram_entropy")
-    ]
+    assert list(text_.text_statistics(text)) == ["adjacent_duplicates", "seq_rep_4", "distinct_2"]
     assert text_.text_statistics(np.array([1, 1, 2]), seen=seen)["unseen_bigrams"] == 1
-
-
-def test_excluded_tokens_are_no_stutter():
-    space, word = 0, 7
-    assert text_.adjacent_duplicates([word, word, space, space, space, 8]) == 3 / 5
-    assert text_.adjacent_duplicates([word, word, space, space, space, 8], {space}) == 1
-    assert math.isnan(text_.adjacent_duplicates([space, space], {space}))
 
 
 def test_nothing_to_count_is_not_zero():
@@ -391,8 +371,7 @@ def test_words():
 @given(st.lists(st.integers(0, 4), min_size=5, max_size=40), st.randoms())
 def test_statistics_stay_in_their_bounds(sequence, random):
     values = text_.text_statistics(sequence, seen={(0, 1), (2, 2)})
-    entropy = values.pop("unigram_entropy")
-    assert 0 <= entropy <= math.log(min(5, len(sequence))) + 1e-12
+    assert 0 <= text_.unigram_entropy(sequence) <= math.log(min(5, len(sequence))) + 1e-12
     assert all(0 <= value <= 1 for value in values.values())
     renamed = text_.text_statistics([f"w{token}" for token in sequence])
     assert all(renamed[name] == value for name, value in values.items() if name != "unseen_bigrams")
@@ -460,63 +439,19 @@ def test_prompts_too_long_for_the_judge_are_named(long_prompts, tokens, caplog):
     assert caplog.text.rstrip().endswith(": q")
 
 
-def test_differences_from_the_reference():
-    answers = pd.DataFrame(
-        [("p", 0, [1, 1, 2, 3]), ("p", 1, [1, 2, 1, 2]), ("q", 0, []), ("r", 0, [1, 1])],
-        columns=["prompt_id", "sample", "sequence"],
-    )
-    references = {"p": [1, 2, 3, 4, 4, 4], "q": [1, 2], "r": [5, 5, 6]}
-    result = summaries_.against_reference(answers, references, 4)
-    duplicates = result[result["statistic"] == "adjacent_duplicates"]
-    assert np.allclose(duplicates["answer"], [1 / 3, 0, math.nan, 1], equal_nan=True)
-    assert np.allclose(duplicates["reference"], [0, 0, 0, 1 / 2])  # p is cut before it repeats its 4
-    assert np.allclose(duplicates["difference"], [1 / 3, 0, math.nan, 1 / 2], equal_nan=True)
-    summary = summaries_.summarise(result, seed=0).set_index("statistic").loc["adjacent_duplicates"]
-    assert summary["prompts"] == 2  # the empty answer says nothing
-    assert summary["difference"] == pytest.approx((1 / 6 + 1 / 2) / 2)
-    assert summary["answer"] == pytest.approx((1 / 6 + 1) / 2) and summary["reference"] == pytest.approx(1 / 4)
-    assert (summary["low"], summary["high"]) == (pytest.approx(1 / 6), pytest.approx(1 / 2))
-    cut = summaries_.against_reference(answers, references, 4, same_length=True)
-    assert cut[cut["statistic"] == "adjacent_duplicates"]["reference"].tolist()[3] == 1
-
-
-def test_references_are_no_different_from_themselves():
-    draw = np.random.default_rng(0)
-    references = {f"p{i}": draw.integers(0, 5, 20).tolist() for i in range(5)}
-    answers = pd.DataFrame({"prompt_id": list(references), "sample": 0, "sequence": list(references.values())})
-    summary = summaries_.summarise(summaries_.against_reference(answers, references, 20, seen={(0, 1)}), seed=0)
-    assert len(summary) == 6 and (summary[["difference", "low", "high"]] == 0).all(axis=None)
-
-
-def test_reference_errors():
-    answers = pd.DataFrame({"prompt_id": ["p"], "sample": [0], "sequence": [[1, 2]]})
-    with pytest.raises(InputError, match="prompt p has no reference answer"):
-        summaries_.against_reference(answers, {}, 4)
-    with pytest.raises(InputError, match=r"prompt p, sample 0 is longer \(2\) than 1"):
-        summaries_.against_reference(answers, {"p": [1]}, 1)
-    nothing = summaries_.summarise(summaries_.against_reference(answers[:0], {}, 4), seed=0)
-    assert len(nothing) == 0
-
-
 def regret_table(*rows):
     columns = ["prompt_id", "sample", "position", "step", "step_size", "weight", "regret"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_means_by_step():
+def test_the_mean_regret_of_some_prompts_weights_their_tokens():
     table = regret_table(
         *[("p", 0, 0, 0, 2, 2.0, 1.0), ("p", 0, 1, 1, 2, 1.0, 3.0)],
         *[("q", 0, 0, 0, 2, 1.0, 4.0), ("q", 0, 1, 2, 1, 1.0, 0.0)],
     )
-    result = summaries_.regret_by_step(table, seed=0)
-    assert result["step"].tolist() == [0, 1, 2] and result["regret"].tolist() == [2, 3, 0]
-    assert result["tokens"].tolist() == [2, 1, 1] and result["prompts"].tolist() == [2, 1, 1]
-    # one prompt has a mean and no interval
-    assert np.array_equal(result["low"], [1, np.nan, np.nan], equal_nan=True)
-    assert np.array_equal(result["high"], [4, np.nan, np.nan], equal_nan=True)
-    by_size = summaries_.regret_by_step(table, seed=0, level="step_size")
-    assert by_size["step_size"].tolist() == [1, 2] and by_size["regret"].tolist() == [0, 9 / 4]
-    assert summaries_.mean_regret(table, 0)["value"] == pytest.approx(9 / 5)
+    mean = summaries_.mean_regret(table, 0)
+    assert mean["value"] == pytest.approx(9 / 5) and mean["prompts"] == 2
+    assert (mean["low"], mean["high"]) == (pytest.approx(5 / 3), pytest.approx(2))  # of p alone, of q alone
 
 
 def test_worst_combinations():

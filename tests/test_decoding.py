@@ -18,9 +18,9 @@ from discreteness.decoding.noise import inverse_cdf
 from discreteness.decoding.rows import variants
 from discreteness.decoding.schedules import quota
 from discreteness.denoisers import load_denoiser
-from discreteness.denoisers.mock import MockDenoiser
 from discreteness.workflow.configuration import ROOT
 from discreteness.workflow.yaml_files import read_yaml
+from mock_denoiser import MockDenoiser
 
 NEVER = -60.0  # a finite logit whose probability is nothing
 

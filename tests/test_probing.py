@@ -17,13 +17,13 @@ from discreteness.core.io import read_table, write_json, write_table
 from discreteness.core.scoring import batches
 from discreteness.datasets.prompts import select_prompts
 from discreteness.denoisers import load_denoiser
-from discreteness.denoisers.mock import MockDenoiser
 from discreteness.probing.collapse import aggregate, collapse_point, top3
 from discreteness.probing.probe import POSITION_COLUMNS, prepare, probe
 from discreteness.probing.records import joined_provenance, joined_speed, speed
 from discreteness.probing.sums import Sums, read_sums, write_sums
 from discreteness.summary import summarise
 from discreteness.workflow.configuration import ROOT
+from mock_denoiser import MockDenoiser
 
 WORDS = [f"w{i}" for i in range(8)]
 SPAN = 4

@@ -18,8 +18,8 @@ from discreteness.core.scoring import State, batches, forbid, log_probs, pad, qu
 from discreteness.curves.estimate import collect, measured_curve
 from discreteness.curves.estimate import prepare as prepare_curve
 from discreteness.decoding import decode
-from discreteness.denoisers.mock import MockDenoiser
 from discreteness.probing.probe import prepare, probe
+from mock_denoiser import MockDenoiser
 from test_coherence import scrambled
 
 WORDS = ["a", "b", "c", "d"]

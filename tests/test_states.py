@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from discreteness.core.errors import InputError
-from discreteness.denoisers.mock import MockDenoiser
 from discreteness.probing.probe import prepare, probe
 from discreteness.probing.states import fully_corrupted_state
+from mock_denoiser import MockDenoiser
 from test_probing import SPAN, WORDS, dataset, uniform
 
 

@@ -10,7 +10,6 @@ from discreteness.core.errors import InputError
 from discreteness.curves.step_sizes import expected_kl
 from discreteness.datasets import load_dataset
 from discreteness.denoisers import load_denoiser
-from discreteness.denoisers.mock import MockDenoiser
 from discreteness.denoisers.oracle import OracleDenoiser
 from discreteness.languages import get_language
 from discreteness.languages.language import Language, entropy, exact_curve, subset_entropies, total_correlation
@@ -19,6 +18,7 @@ from discreteness.training.tokenizer import word_tokenizer
 from discreteness.trap.exact import decoding_distribution, learning_error
 from discreteness.workflow.configuration import ROOT
 from discreteness.workflow.yaml_files import read_yaml
+from mock_denoiser import MockDenoiser
 
 TOY, ABAB = get_language("toy"), get_language("abab")
 

@@ -4,43 +4,15 @@ Intervals are bootstraps over prompts: NaN where fewer than `statistics.FEWEST` 
 values is NaN.
 """
 
-from collections.abc import Container, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from discreteness.coherence.text import text_statistics
-from discreteness.core.errors import InputError
-from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio
+from discreteness.core.statistics import bootstrap_ratio
 
 DISOWNED_BELOW = 0.01  # leave-one-out probability
 HIDDEN = " _"
-
-
-def regret_by_step(table: pd.DataFrame, seed: int, level: str = "step") -> pd.DataFrame:
-    """Mean regret per token by step (or by `level` step_size), with a 95 % interval over prompts.
-
-    table: of `regret`; means are weighted, NaN does not count. Columns: step, regret, low, high, tokens
-    (scored), prompts.
-    """
-    table = table.dropna(subset="regret")
-    weighted = table.assign(total=table["weight"] * table["regret"])
-    by = [weighted["prompt_id"], weighted[level]]
-    total, weight = (weighted.groupby(by)[name].sum().unstack(fill_value=0.0) for name in ("total", "weight"))
-    if not len(total):
-        return pd.DataFrame(columns=[level, "regret", "low", "high", "tokens", "prompts"])
-    mean, low, high = bootstrap_ratio(total.to_numpy(), weight.to_numpy(), seed)
-    counts = table.groupby(level)["prompt_id"].agg(["size", "nunique"])
-    return pd.DataFrame(
-        {
-            level: total.columns.to_numpy(),
-            "regret": mean,
-            "low": low,
-            "high": high,
-            "tokens": counts["size"].to_numpy(),
-            "prompts": counts["nunique"].to_numpy(),
-        }
-    )
 
 
 def mean_regret(table: pd.DataFrame, seed: int) -> dict[str, float]:
@@ -78,57 +50,6 @@ def _pooled(table: pd.DataFrame, values: pd.Series, weights: pd.Series, seed: in
     total, weight = ((values * weights).groupby(by).sum(), weights.groupby(by).sum())
     value, low, high = bootstrap_ratio(total.to_numpy(dtype=float), weight.to_numpy(dtype=float), seed)
     return {"value": float(value), "low": float(low), "high": float(high), "prompts": len(total)}
-
-
-def against_reference(
-    answers: pd.DataFrame,
-    references: Mapping[str, Sequence[Hashable]],
-    span: int,
-    *,
-    excluded: Container[Hashable] = frozenset(),
-    seen: Container[tuple] | None = None,
-    same_length: bool = False,
-) -> pd.DataFrame:
-    """Every text statistic of every answer, and of the reference answer to the same prompt.
-
-    answers: prompt_id, sample, sequence (the answer up to its end: token ids, or words). references: the same units by
-    prompt_id, cut at `span`, the length of the longest possible answer. Most of the statistics depend on a text's
-    length: `same_length` cuts both texts to the length of the shorter one.
-    Returns prompt_id, sample, statistic, answer, reference, difference (NaN where either has no value).
-    """
-    rows = []
-    for prompt_id, sample, sequence in zip(answers["prompt_id"], answers["sample"], answers["sequence"], strict=True):
-        if prompt_id not in references:
-            raise InputError(f"answers: prompt {prompt_id} has no reference answer")
-        if len(sequence) > span:
-            raise InputError(f"answers: prompt {prompt_id}, sample {sample} is longer ({len(sequence)}) than {span}")
-        reference = references[prompt_id][:span]
-        if same_length:
-            shorter = min(len(sequence), len(reference))
-            sequence, reference = sequence[:shorter], reference[:shorter]
-        of_answer = text_statistics(sequence, excluded, seen)
-        of_reference = text_statistics(reference, excluded, seen)
-        rows += [
-            (prompt_id, sample, name, value, of_reference[name], value - of_reference[name])
-            for name, value in of_answer.items()
-        ]
-    return pd.DataFrame(rows, columns=["prompt_id", "sample", "statistic", "answer", "reference", "difference"])
-
-
-def summarise(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Means of `against_reference` by statistic, with a 95 % bootstrap interval of the difference over prompts.
-
-    Samples of a prompt are averaged first. Prompts where the difference has no value are left out of all three means;
-    `prompts` says how many are left. Columns statistic, answer, reference, difference, low, high, prompts.
-    """
-    rows = []
-    for statistic, group in table.groupby("statistic", sort=False):
-        by_prompt = group.dropna(subset="difference").groupby("prompt_id")[["answer", "reference", "difference"]].mean()
-        difference, low, high = bootstrap_mean(by_prompt["difference"].to_numpy(), seed)
-        means = by_prompt["answer"].mean(), by_prompt["reference"].mean()
-        rows.append((statistic, *means, float(difference), float(low), float(high), len(by_prompt)))
-    columns = ["statistic", "answer", "reference", "difference", "low", "high", "prompts"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def worst_combinations(

@@ -17,12 +17,9 @@ def words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def adjacent_duplicates(sequence: Sequence[Hashable], excluded: Container[Hashable] = frozenset()) -> float:
-    """Share of positions with x_i = x_{i−1}, among adjacent pairs of which neither is `excluded`.
-
-    Of token ids, exclude `answers.invisible_ids`: repeated spaces or EOS tokens are no repetition of words.
-    """
-    pairs = [pair for pair in _ngrams(sequence, 2) if pair[0] not in excluded and pair[1] not in excluded]
+def adjacent_duplicates(sequence: Sequence[Hashable]) -> float:
+    """Share of adjacent pairs with x_i = x_{i−1}."""
+    pairs = _ngrams(sequence, 2)
     return _share(sum(left == right for left, right in pairs), len(pairs))
 
 
@@ -59,19 +56,13 @@ def unigram_entropy(sequence: Sequence[Hashable]) -> float:
     return math.fsum(-share * math.log(share) for share in shares) + 0.0
 
 
-def text_statistics(
-    sequence: Sequence[Hashable],
-    excluded: Container[Hashable] = frozenset(),
-    seen: Container[tuple] | None = None,
-) -> dict[str, float]:
+def text_statistics(sequence: Sequence[Hashable], seen: Container[tuple] | None = None) -> dict[str, float]:
     """Every statistic of one text by name; `unseen_bigrams` only with the training text's bigrams."""
     sequence = list(sequence)
     statistics = {
-        "adjacent_duplicates": adjacent_duplicates(sequence, excluded),
+        "adjacent_duplicates": adjacent_duplicates(sequence),
         "seq_rep_4": seq_rep_n(sequence, 4),
-        "distinct_1": distinct_n([sequence], 1),
         "distinct_2": distinct_n([sequence], 2),
-        "unigram_entropy": unigram_entropy(sequence),
     }
     return statistics if seen is None else {**statistics, "unseen_bigrams": unseen_bigrams(sequence, seen)}
 

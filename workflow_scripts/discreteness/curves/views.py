@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from discreteness.core.statistics import bootstrap_mean, bootstrap_ratio, bootstrap_weights, percentile_interval
-from discreteness.curves.records import by_mode, resample
+from discreteness.curves.records import by_mode
 
 BINS = 10  # of the mask ratio
 GRID = 2000  # quantiles from which a bootstrapped percentile is read
@@ -130,26 +130,6 @@ def _standard_deviation(values: np.ndarray, weights: np.ndarray, prompt: np.ndar
     centred = values - values.mean()
     total, first, second = (draws @ np.bincount(prompt, weights * centred**power) for power in range(3))
     return np.sqrt((second / total - (first / total) ** 2).clip(min=0))
-
-
-def mean_curve(curves: dict[str, np.ndarray], length: int, seed: int) -> pd.DataFrame:
-    """Mean information curve over prompts at k = 0 … length − 1; answers of another length are resampled to it.
-
-    Columns visible, value, low, high, standard_error (over prompts), prompts; nats.
-    """
-    matrix = np.stack([resample(curve, length) for curve in curves.values()])
-    value, low, high = bootstrap_mean(matrix, seed)
-    error = matrix.std(0, ddof=1) / np.sqrt(len(matrix)) if len(matrix) > 1 else np.full(length, np.nan)
-    return pd.DataFrame(
-        {
-            "visible": np.arange(length),
-            "value": value,
-            "low": low,
-            "high": high,
-            "standard_error": error,
-            "prompts": len(matrix),
-        }
-    )
 
 
 def salience_table(records: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A denoiser whose predictions are whatever a function says: for tests and for trying out analyses."""
+"""A denoiser whose predictions are whatever a function says."""
 
 from collections.abc import Callable
 
