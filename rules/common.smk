@@ -12,7 +12,7 @@ from discreteness.core.errors import InputError
 from discreteness.core.io import check_writable
 from discreteness.decoding.rows import REFERENCE
 from discreteness.workflow import sources
-from discreteness.workflow.checks import check_start, one_line
+from discreteness.workflow.checks import check_files, check_start, one_line
 from discreteness.workflow.cluster import check_none_left
 from discreteness.workflow.configuration import load_run
 from discreteness.workflow.dates import TOLERANCE
@@ -25,12 +25,14 @@ from discreteness.workflow.shards import Shards
 STARTED = time.time()
 # `on_cluster` is a default resource that profiles/slurm sets, so that a dry run knows it too.
 PROFILE = workflow.resource_settings.default_resources or {}
-ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec or PROFILE.get("on_cluster") is not None
+ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec or "on_cluster" in PROFILE
 
 with one_line():
+    if workflow.is_main_process:
+        check_files(workflow.configfiles)
     RUN = load_run(config)
     if workflow.is_main_process:
-        check_start(RUN, workflow.configfiles, ON_CLUSTER)
+        check_start(RUN, ON_CLUSTER)
 
 # Where jobs run is no parameter of theirs, as it moves no number: they find it in the configuration, like `device`.
 config.update(RUN.settings.model_dump(), gpus={name: row.gpus for name, row in RUN.models.items()})

@@ -25,15 +25,21 @@ def one_line() -> Iterator[None]:
         sys.exit(1)
 
 
-def check_start(run: Run, configfiles: Iterable[str], on_cluster: bool) -> None:
-    """Raise InputError for what would end a run later; print a note for each decoder that skips numbers of steps.
+def check_files(configfiles: Iterable[str]) -> None:
+    """Raise InputError where Snakemake's records cannot be written, and for what it overlooks in configuration files.
 
-    configfiles: as Snakemake has read them, which takes the last of a key that is there twice. on_cluster: whether jobs
-    run on nodes, which may have another device.
+    It has read them already, and takes the last of a key that is there twice.
     """
     check_writable(".snakemake")
     for path in configfiles:
         read_yaml(path)
+
+
+def check_start(run: Run, on_cluster: bool) -> None:
+    """Raise InputError for what would end a run later; print a note for each decoder that skips numbers of steps.
+
+    on_cluster: whether jobs run on nodes, which may have another device.
+    """
     for note in check_decoders(run.decoders, run.used_decoders()):
         sys.stderr.write(f"note: {note}\n")
     if run.settings.device not in ("auto", "cpu") and not on_cluster and not has_gpu():

@@ -131,13 +131,18 @@ class Shards:
     def record(self) -> None:
         """Note how the prompts of each result are shared out, for the jobs on other machines and for later runs."""
         for result, (size, prompts) in self.sizes.items():
-            if kept_shard_size(result, prompts) != size:
-                write_json({"size": size, "prompts": prompts}, shards_record(result))
+            record_shards(result, size, prompts)
 
 
 def shards_record(result: str | Path) -> Path:
     """Where it is noted how the prompts of a result are shared out among jobs."""
     return Path(result).with_suffix(".shards.json")
+
+
+def record_shards(result: str | Path, size: int, prompts: int) -> None:
+    """Note beside a result that each of its jobs takes `size` of `prompts` prompts; for one writer at a time."""
+    if kept_shard_size(result, prompts) != size:
+        write_json({"size": size, "prompts": prompts}, shards_record(result))
 
 
 def kept_shard_size(result: str | Path, prompts: int) -> int | None:
