@@ -115,7 +115,7 @@ def test_what_the_world_sees():
 def test_refused():
     with pytest.raises(InputError, match="language: the oracle's row names no language"):
         load_denoiser({"family": "oracle"}, device="cpu")
-    with pytest.raises(InputError, match="language: 'x' is unknown"):
+    with pytest.raises(InputError, match="language: 'x' is not one of 'toy', 'abab' or 'grammar'"):
         load_denoiser({"family": "oracle", "language": "x"}, device="cpu")
     with pytest.raises(InputError, match="oracle: sequences are not padded"):
         ORACLE.log_probs(torch.zeros(1, 12, dtype=torch.long), torch.arange(12)[None] > 2, torch.tensor([[0, 0]]))

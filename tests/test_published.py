@@ -146,7 +146,8 @@ def test_the_documented_row_is_all_it_takes(tmp_path):
     project.write()
     assert project.jobs() == {
         "model": 1,
-        "probe": 2,
+        "probe": 1,
+        "probe_shard": 2,
         "top3_table": 1,
         "plot_top3": 1,
         "frequency_collapse_table": 1,

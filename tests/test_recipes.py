@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import tiny
+from discreteness.workflow.figures import FIGURES
 from project import QUESTIONS, ROOT, Project
 
 ROOT_FILES = ("Snakefile", "pyproject.toml", "constraints.txt")
@@ -241,6 +242,7 @@ def written() -> set[str]:
     """Every path of results that rules and programs name, with placeholders."""
     sources = [ROOT / "Makefile", *(ROOT / "rules").rglob("*.smk"), *(ROOT / "workflow_scripts").rglob("*.py")]
     found = {path for file in sources for path in re.findall(r"results/[\w{}.*/-]*", file.read_text())}
+    found |= {f"results/figures/{figure.stem}.{kind}" for figure in FIGURES for kind in ("pdf", "png")}
     return {re.sub(r"\{[^}]*\}", "{}", path) for path in found if "*" not in path} | {"results/README.md"}
 
 

@@ -16,6 +16,7 @@ import snakemake.report.html_reporter
 import yaml
 
 import tiny
+from discreteness.workflow.figures import FIGURES
 from project import ROOT, Project
 
 # For each configuration file, in a process of its own that starts with Snakemake loaded, what its report would show:
@@ -74,7 +75,7 @@ def settings(models: int, datasets: int, language: bool, text: bool) -> dict:
 
 def figure_files(models, datasets) -> set[str]:
     """The PNG of every figure that the rules can make of some models and data sets."""
-    patterns = re.findall(r'"(results/figures/.*\.png)"', (ROOT / "rules/figures.smk").read_text())
+    patterns = [f"results/figures/{figure.stem}.png" for figure in FIGURES]
     pairs = list(itertools.product(models, datasets))
     return {pattern.format(model=model, dataset=dataset) for model, dataset in pairs for pattern in patterns}
 

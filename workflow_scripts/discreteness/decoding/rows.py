@@ -222,13 +222,13 @@ def variants(
     return [{**one, "temperature": value} for one in with_steps for value in values]
 
 
-def check_decoders(rows: Mapping[str, Mapping], asked: Mapping[str, Mapping]) -> list[str]:
-    """Notes, a line each, on the steps that decoders skip; InputError for a row that does not fit what is asked of it.
+def check_decoders(rows: Mapping[str, Mapping], used: Mapping[str, Mapping]) -> list[str]:
+    """Notes, one line each, on the steps that decoders skip; InputError for a row that does not fit its settings.
 
-    asked: part of the configuration (`decode`, `language`) -> decoders, steps, temperatures and span.
+    used: part of the configuration (`decode`, `language`) -> decoders, steps, temperatures and span.
     """
     notes = []
-    for part, wanted in asked.items():
+    for part, wanted in used.items():
         steps, span = wanted["steps"], wanted["span"]
         for name in wanted["decoders"]:
             row = rows[name]

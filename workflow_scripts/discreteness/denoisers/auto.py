@@ -79,11 +79,11 @@ def context_length(row: LoadingRow, model: PreTrainedModel, folder: Path) -> int
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Embedding) and name.endswith(("position_embeddings", "embed_positions", ".wpe"))
     ]
-    asked = row.context_length
-    if asked is not None:
-        if rows and asked > min(rows):
-            raise InputError(f"context_length: {asked} is more than the {min(rows)} positions that {folder} has")
-        return asked
+    given = row.context_length
+    if given is not None:
+        if rows and given > min(rows):
+            raise InputError(f"context_length: {given} is more than the {min(rows)} positions that {folder} has")
+        return given
     stated = [getattr(model.config, name, None) for name in _LENGTHS]
     lengths = [length for length in stated if isinstance(length, int) and length > 0]
     if not lengths:

@@ -66,29 +66,29 @@ def check_shapes(
 
     shapes: as `read_shapes` returns them. Returns model name -> (file, name in the file).
     """
-    found: dict[str, tuple[Path, str]] = {}
+    places: dict[str, tuple[Path, str]] = {}
     for name, (path, _) in shapes.items():
-        found[rename(name)] = (path, name)
-    if missing := expected.keys() - found.keys():
+        places[rename(name)] = (path, name)
+    if missing := expected.keys() - places.keys():
         raise InputError(f"{folder}: the checkpoint lacks {one_line(missing)}")
-    if extra := found.keys() - expected.keys():
+    if extra := places.keys() - expected.keys():
         raise InputError(
-            f"{folder}: tensors the architecture has no place for: {one_line({found[n][1] for n in extra})}"
+            f"{folder}: tensors the architecture has no place for: {one_line({places[n][1] for n in extra})}"
         )
-    for target, (path, name) in found.items():
+    for target, (path, name) in places.items():
         if shapes[name][1] != expected[target]:
             raise InputError(
                 f"{path}: tensor {name!r} has shape {list(shapes[name][1])}, config.json says {list(expected[target])}"
             )
-    return found
+    return places
 
 
-def load_tensors(found: dict[str, tuple[Path, str]], dtype: torch.dtype, device) -> dict[str, torch.Tensor]:
+def load_tensors(places: dict[str, tuple[Path, str]], dtype: torch.dtype, device) -> dict[str, torch.Tensor]:
     """Read the matched tensors in `dtype` onto a device, file by file, one tensor at a time."""
     tensors: dict[str, torch.Tensor] = {}
-    for path in sorted({path for path, _ in found.values()}):
+    for path in sorted({path for path, _ in places.values()}):
         with safe_open(path, framework="pt") as file:
-            for target, (source, name) in found.items():
+            for target, (source, name) in places.items():
                 if source == path:
                     tensors[target] = file.get_tensor(name).to(device=device, dtype=dtype)
     return tensors
@@ -160,12 +160,12 @@ def rope_theta(config: Mapping, path: Path) -> float:
         if kind != "default" or others:
             raise InputError(f"{path}: {key} = {dict(given)!r} is not supported (expected plain rotation)")
         bases[f"{key}.rope_theta"] = given.get("rope_theta")
-    found = {name: base for name, base in bases.items() if base is not None}
-    if not found:
+    thetas = {name: base for name, base in bases.items() if base is not None}
+    if not thetas:
         raise InputError(f"{path}: key 'rope_theta' is missing")
-    if len(set(found.values())) > 1:
-        raise InputError(f"{path}: " + " but ".join(f"{name} = {base}" for name, base in found.items()))
-    return next(iter(found.values()))
+    if len(set(thetas.values())) > 1:
+        raise InputError(f"{path}: " + " but ".join(f"{name} = {base}" for name, base in thetas.items()))
+    return next(iter(thetas.values()))
 
 
 @contextmanager

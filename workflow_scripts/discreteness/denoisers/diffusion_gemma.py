@@ -60,9 +60,9 @@ class DiffusionGemmaDenoiser(Denoiser):
         for size in length.unique().tolist():  # rows of one length together, so that nothing is padded
             rows = (length == size).nonzero()[:, 0]
             tokens = torch.stack([token_ids[row, first[row] : first[row] + size] for row in rows])
-            mine = torch.isin(queries[:, 0], rows)
-            place = torch.searchsorted(rows, queries[mine, 0])
-            log_p[mine.to(log_p.device)] = self._denoise(tokens, place, inside[mine], queries[mine])
+            of_size = torch.isin(queries[:, 0], rows)
+            place = torch.searchsorted(rows, queries[of_size, 0])
+            log_p[of_size.to(log_p.device)] = self._denoise(tokens, place, inside[of_size], queries[of_size])
         return log_p
 
     def _denoise(self, tokens, rows, positions, queries) -> torch.Tensor:

@@ -49,13 +49,13 @@ class OracleDenoiser(Denoiser):
             raise InputError("oracle: sequences are not padded; leave the attention mask out")
         token_ids, queries = token_ids.to(self.device), queries.to(self.device)
         rows, positions = queries.unbind(-1)
-        found = torch.empty(len(queries), self.vocab_size, device=self.device)
+        probabilities = torch.empty(len(queries), self.vocab_size, device=self.device)
         for first in range(0, len(token_ids), CONTEXTS):
             here = ((rows >= first) & (rows < first + CONTEXTS)).nonzero()[:, 0]
             if len(here):
                 contexts = token_ids[first : first + CONTEXTS]
-                found[here] = self._predict(contexts, rows[here] - first, positions[here]).float()
-        return found.log()
+                probabilities[here] = self._predict(contexts, rows[here] - first, positions[here]).float()
+        return probabilities.log()
 
     def _predict(self, contexts: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Probabilities (Q, V) at the queried positions of contexts (B, W); equal contexts are looked up once."""
@@ -67,17 +67,17 @@ class OracleDenoiser(Denoiser):
         self.unmatched += int(unmatched[rows].sum())
         weights[unmatched] = self._probabilities
         totals[unmatched] = self._probabilities.sum()
-        found = torch.zeros(len(rows), self.vocab_size, dtype=torch.float64, device=self.device)
+        probabilities = torch.zeros(len(rows), self.vocab_size, dtype=torch.float64, device=self.device)
         for position in positions.unique().tolist():
             here = (positions == position).nonzero()[:, 0]
             if position < self.language.length:
-                asked, place = rows[here].unique(return_inverse=True)
-                some = weights if len(asked) == len(weights) else weights[asked]
-                answers = some @ self._sentences[position] / totals[asked, None]
-                found[here[:, None], self._words[position]] = answers[place]
+                context, place = rows[here].unique(return_inverse=True)
+                some = weights if len(context) == len(weights) else weights[context]
+                answers = some @ self._sentences[position] / totals[context, None]
+                probabilities[here[:, None], self._words[position]] = answers[place]
             else:
-                found[here, self.language.eos_id] = 1.0
-        return found
+                probabilities[here, self.language.eos_id] = 1.0
+        return probabilities
 
     def _agreement(self, contexts: torch.Tensor) -> torch.Tensor:
         """(B, W) contexts -> (B, N) float64, 1 where a sentence has every visible token."""

@@ -107,9 +107,9 @@ def build_backbone(model_class: type[PreTrainedModel], config, folder: Path, ren
     shapes = read_shapes(folder)
     heads = {name: place for name, place in shapes.items() if rename(name) == HEAD} if tied else {}
     shapes = {name: place for name, place in shapes.items() if name not in heads}
-    found = check_shapes(folder, shapes, expected, rename)
+    places = check_shapes(folder, shapes, expected, rename)
     check_memory(folder, shapes, dtype, device, gpus)
-    tensors = load_tensors(found, dtype, "cpu" if gpus > 1 else device)
+    tensors = load_tensors(places, dtype, "cpu" if gpus > 1 else device)
     head = tensors.pop(HEAD) if HEAD in tensors else tensors["embed_tokens.weight"]
     for name, (path, _) in heads.items():  # some checkpoints hold the tied head as well
         if not torch.equal(load_tensors({HEAD: (path, name)}, dtype, head.device)[HEAD], head):

@@ -35,8 +35,8 @@ def queued(folder: Path) -> list[str]:
         raise InputError("squeue: no answer from the scheduler within a minute") from None
     if result.returncode:
         raise InputError(f"squeue: {' '.join(result.stderr.split())}")
-    found = [line.split("|", 2) for line in result.stdout.splitlines()]
-    return [id_ for id_, name, where in found if name.startswith(f"{PREFIX}_") and _same(where, folder)]
+    jobs = [line.split("|", 2) for line in result.stdout.splitlines()]
+    return [id_ for id_, name, where in jobs if name.startswith(f"{PREFIX}_") and _same(where, folder)]
 
 
 def check_none_left(folder: Path) -> None:
@@ -77,15 +77,15 @@ def _same(where: str, folder: Path) -> bool:
 
 def _snakemakes(folder: Path) -> list[psutil.Process]:
     """Snakemake in a folder and what it runs beside itself; jobs of the cluster apart, which `scancel` ends."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             here = _same(process.cwd(), folder) and "SLURM_JOB_ID" not in process.environ()
             if here and any(RUN.search(part) for part in process.cmdline()):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:  # not ours, or gone
             continue
-    return found
+    return processes
 
 
 def _end(processes: list[psutil.Process]) -> None:

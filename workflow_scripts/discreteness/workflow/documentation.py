@@ -68,8 +68,8 @@ def _without_titles(node: object, top: bool = True) -> object:
         return [_without_titles(part, top=False) for part in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: value for key, value in node.items() if top or key != "title" or not isinstance(value, str)}
-    return {key: _without_titles(value, top=False) for key, value in kept.items()}
+    children = {key: value for key, value in node.items() if top or key != "title" or not isinstance(value, str)}
+    return {key: _without_titles(value, top=False) for key, value in children.items()}
 
 
 def documents() -> dict[Path, str]:

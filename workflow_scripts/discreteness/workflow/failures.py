@@ -15,11 +15,11 @@ def failures(folder: str | Path, since: float) -> dict[str, list[Path]]:
     folder: where the jobs' logs are. A log counts where it ends in an error: the one line of a user error,
     or a traceback, of which the line that names the exception is taken.
     """
-    found: dict[str, list[Path]] = {}
+    logs_of: dict[str, list[Path]] = {}
     for path in sorted(Path(folder).rglob("*.log")):
         if path.is_file() and path.stat().st_mtime >= since and (message := last_error(path)):
-            found.setdefault(message, []).append(path)
-    return found
+            logs_of.setdefault(message, []).append(path)
+    return logs_of
 
 
 def last_error(path: Path) -> str | None:
@@ -36,13 +36,13 @@ def last_error(path: Path) -> str | None:
     return named[0] if named else None
 
 
-def summary(found: dict[str, list[Path]], log: str) -> str:
+def summary(logs_of: dict[str, list[Path]], log: str) -> str:
     """One line for each message, with the first log it stands in; where there is none, what Snakemake's own log is.
 
     A job that was killed, or ran past its time or memory, says nothing itself.
     """
     lines = []
-    for message, logs in found.items():
+    for message, logs in logs_of.items():
         more = f" and {len(logs) - 1} more" if len(logs) > 1 else ""
         lines.append(f"error: {message} ({logs[0]}{more})\n")
     return "".join(lines) or f"error: a job ended without saying why, so that it may have been killed (see {log})\n"
