@@ -118,6 +118,9 @@ def test_unknown_training_data(tmp_path):
         ("a: {kind: lima}", r"rows.yaml: a: .*is not valid"),
         ("a: {kind: docs}", r"rows.yaml: a: 'split' is a required property"),
         ("a: {kind: lima, path: /nowhere.jsonl}", r"rows.yaml: a.path: /nowhere.jsonl"),
+        ("a: {kind: lima, path: config}", r"a.path: config is a folder .expected a file of JSON lines"),
+        ("a.salience: {kind: toy}\na: {kind: toy}", r"a.salience: its results would take names of 'a'"),
+        ("a.3: {kind: toy}\na: {kind: toy}", r"a.3: its results would take names of 'a'"),
     ],
 )
 def test_bad_dataset_tables(tmp_path, text, message):
@@ -169,19 +172,6 @@ def test_model_rows_as_first_users_write_them(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as error:
         load_run(table(tmp_path, text))
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: {kind: lima, path: config}", r"a.path: config is a folder .expected a file of JSON lines"),
-        ("a.salience: {kind: toy}\na: {kind: toy}", r"a.salience: its results would take names of 'a'"),
-        ("a.3: {kind: toy}\na: {kind: toy}", r"a.3: its results would take names of 'a'"),
-    ],
-)
-def test_data_rows_as_first_users_write_them(tmp_path, text, message):
-    with pytest.raises(InputError, match=message):
-        load_run(table(tmp_path, text, "datasets"))
 
 
 def test_names_with_dots_that_are_no_others(tmp_path):
