@@ -43,13 +43,13 @@ def test_models_ask_for_the_gpus_of_their_row(planned):
     planned.models["two"]["gpus"] = 0
     planned.models["three"] = {**planned.models["one"], "gpus": 2}
     planned.write()
-    found = asked(planned, "probe", "--config", f"models=[{','.join(models)}]")
+    found = asked(planned, "probe_shard", "--config", f"models=[{','.join(models)}]")
     assert [found[model]["gpu"] for model in models] == ["1", "0", "2"]
 
 
 @pytest.mark.slow
 def test_nothing_asks_for_a_gpu_where_the_device_is_a_cpu(planned):
-    found = asked(planned, "probe", "--config", "device=cpu")
+    found = asked(planned, "probe_shard", "--config", "device=cpu")
     assert {one["gpu"] for one in found.values()} == {"0"}
 
 
@@ -195,7 +195,7 @@ WHOLE = {
     "decode": {"decoders": ["random"], "steps": [2, 8], "span": 8, "prompts": 2, "rescored": 2, "judge": None},
     "curve": {"prompts": 2, "span": 8, "levels": 3, "steps": [1, 8]},
 }
-SUBMITTED = {"probe": 4, "decode": 2, "rescore": 2, "information_curve": 1}
+SUBMITTED = {"probe_shard": 4, "probe": 2, "decode": 2, "rescore": 2, "information_curve": 1}
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +235,12 @@ def test_two_jobs_on_one_node_one_of_them_killed(cluster, alone, tmp_path):
     assert project.finish(snakemake) == 0, project.log.read_text()[-5000:]
     assert project.hashes() == alone
     jobs = submitted(cluster, project)
-    assert {job["Partition"] for each in jobs.values() for job in each} == {"gpu"}
-    [_, (killed, again)] = sorted(jobs.values(), key=len)
+    assert {name: {job["Partition"] for job in each} for name, each in jobs.items() if "shard" not in name} == {
+        "rule_probe_wildcards_one_questions": {"cpu"}  # joins the shards
+    }
+    shards = [each for name, each in jobs.items() if "shard" in name]
+    assert {job["Partition"] for each in shards for job in each} == {"gpu"}
+    [_, (killed, again)] = sorted(shards, key=len)
     assert (killed["JobState"], again["JobState"]) == ("FAILED", "COMPLETED")
     assert (killed["MinMemoryNode"], again["MinMemoryNode"]) == ("4000M", "8000M")
     assert (killed["TimeLimit"], again["TimeLimit"]) == ("01:00:00", "02:00:00")
@@ -255,8 +259,11 @@ def test_whole_workflow(cluster, tmp_path):
     jobs = submitted(cluster, project)
     number = {rule: sum(comment.startswith(f"rule_{rule}_w") for comment in jobs) for rule in SUBMITTED}
     assert number == SUBMITTED and len(jobs) == sum(SUBMITTED.values())
-    for [job] in jobs.values():
-        assert (job["Partition"], job["JOB_GRES"]) == ("gpu", "gpu:fake:1")
+    for name, [job] in jobs.items():
+        if name.startswith("rule_probe_w"):  # joins shards
+            assert job["Partition"] == "cpu"
+        else:
+            assert (job["Partition"], job["JOB_GRES"]) == ("gpu", "gpu:fake:1")
     result = project.snakemake(*PROFILE)
     assert "Nothing to be done" in result.stdout + result.stderr
 
