@@ -25,7 +25,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	uv pip install --python $(VENV)/bin/python --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Files side by side: one process a core, at most four.
+# Files side by side: one process per core, at most four.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 test: setup lint
 	pytest -rs $(PARALLEL)

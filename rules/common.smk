@@ -75,7 +75,7 @@ def code(script, *modules):
 onstart:
     try:
         check_writable("results")
-        if workflow.non_local_exec:
+        if workflow.non_local_exec and "on_cluster" in PROFILE:
             check_none_left(Path.cwd())
         if workflow.is_main_process:
             shards.record()

@@ -1,4 +1,4 @@
-"""Small tidy tables of the probe, one per figure."""
+"""Small tidy tables of the probe; those of other stages are in the files of their stages."""
 
 
 rule top3_table:

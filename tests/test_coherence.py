@@ -188,7 +188,7 @@ def test_without_answers_there_are_no_rows_and_no_numbers():
         ({"revealed_at": [[0, -1, 0]]}, r"revealed_at = -1 \(expected a step"),
         ({"logprob_at_reveal": [[0.0]]}, r"logprob_at_reveal has 1 values for 3 tokens"),
         ({"token_ids": [[HE, MASK, HE]]}, r"still holds the mask token 7"),
-        ({"prompts": {"p": [HE] * 4094}}, r"4094 tokens and an answer of 3 exceed the model's context of 4096"),
+        ({"prompts": {"p": [HE] * 4094}}, r"4094 tokens and a span of 3 exceed the model's context of 4096"),
         ({"max_queries": 0}, r"max_queries = 0"),
         ({"corruption": "causal"}, r"its corruption is 'causal'"),
         ({"drop": "revealed_at"}, r"column 'revealed_at' is missing"),

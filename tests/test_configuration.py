@@ -62,6 +62,15 @@ def test_default_tables_and_paper_are_valid():
             {"decode": {**CONFIG["decode"], "judge": "docs-base"}},
             r"decode.judge: docs-base is of family llada, not auto",
         ),
+        (
+            {"language": {**CONFIG["language"], "dataset": "docs"}},
+            r"language.dataset: docs is of kind docs, which is no",
+        ),
+        ({"shard_size": 0}, r"config: shard_size: 0 is less than the minimum of 1"),
+        ({"shard_size": True}, r"config: shard_size: True is not of type 'integer'"),
+        ({"probe": {**CONFIG["probe"], "span": "1"}}, r"config: probe.span: 1 is less than the minimum of 2"),
+        ({"decode": {**CONFIG["decode"], "steps": ["1", "x"]}}, r"decode.steps.1: 'x' is not of type 'integer'"),
+        ({"decode": {**CONFIG["decode"], "steps": ["4", "4"]}}, r"decode.steps: \[4, 4\] has non-unique elements"),
         ({"decode": {**CONFIG["decode"], "steps": [0]}}, r"config: decode.steps.0: 0 is less than the minimum of 1"),
         ({"language": {**CONFIG["language"], "models": ["no"]}}, r"config: language.models: 'no' is not a row"),
         (
@@ -116,6 +125,7 @@ def test_unknown_training_data(tmp_path):
     ("text", "message"),
     [
         ("a: {kind: lima}", r"rows.yaml: a: .*is not valid"),
+        ("a: {kind: lima, path: ''}", r"rows.yaml: a.path: '' has fewer than 1 characters"),
         ("a: {kind: docs}", r"rows.yaml: a: 'split' is a required property"),
         ("a: {kind: lima, path: /nowhere.jsonl}", r"rows.yaml: a.path: /nowhere.jsonl"),
         ("a: {kind: lima, path: config}", r"a.path: config is a folder .expected a file of JSON lines"),
@@ -163,6 +173,8 @@ def test_numbers_given_as_text_in_nested_overrides():
         ("a: {family: llada, path: README.md}", r"a.path: README.md is a file .expected a folder with config.json"),
         ("a: {family: llada, path: config, tokens_per_second: .inf}", r"inf is not a finite number"),
         ("a: llada", r"'llada' is not of type 'object'"),
+        ("a: {family: llada, path: null}", r"a: the row is not valid without a source"),
+        ("a: {family: llada, path: ''}", r"a.path: '' has fewer than 1 characters"),
         ("a:", r"None is not of type 'object'"),
         ("a: {family: llada, canvases: 2, path: config}", r"a.canvases: family llada has no such setting"),
         ("a.state: {family: llada, path: x}\na: {family: llada, path: x}", r"its results would take names of 'a'"),

@@ -559,3 +559,14 @@ def test_numbers_that_are_none_name_the_prompt(row):
 def test_bad_calls(prompts, options, message):
     with pytest.raises(InputError, match=message):
         decode(bigrams(), prompts, **{"policy": {"order": "random"}, "span": 4, "prompt_ids": ["x"], **options})
+
+
+def test_null_is_a_missing_key_and_hides_no_misspelt_one():
+    row = check_policy("a", {"order": "confidence_threshold", "threshold": None, "top_k": None}, 8)
+    assert row["threshold"] == 0.9 and row["top_k"] is None
+    with pytest.raises(InputError, match="did you mean 'top_k'"):
+        check_policy("a", {"order": "random", "topk": None}, 8)
+    with pytest.raises(InputError, match=r"a.step_sizes.0: 0 is less than the minimum of 1"):
+        check_policy("a", {"order": "random", "step_sizes": [0, 8]}, 8)
+    with pytest.raises(InputError, match=r"a.step_sizes: \[\] has fewer than 1 values"):
+        check_policy("a", {"order": "random", "step_sizes": []}, 8)

@@ -154,6 +154,7 @@ CHANGES = {
     "code: a metric of decoded answers (`coherence/incoherence.py`)": edited(f"{LIBRARY}/coherence/incoherence.py"),
     "code: a summary of the probe (`probing/collapse.py`)": edited(f"{LIBRARY}/probing/collapse.py"),
     "code: a model family (`denoisers/oracle.py`)": edited(f"{LIBRARY}/denoisers/oracle.py"),
+    "code: what every checkpoint must pass (`denoisers/gate.py`)": edited(f"{LIBRARY}/denoisers/gate.py"),
     "code: a job's script (`probe.py`)": edited("workflow_scripts/probe.py"),
     "code: one figure (`figures/top3.py`)": edited(f"{LIBRARY}/figures/top3.py"),
     "style of all figures (`matplotlibrc`)": edited("matplotlibrc", "\n# a note\n"),

@@ -10,7 +10,7 @@ from discreteness.coherence.answers import answer_length
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
 from discreteness.core.scoring import ROWS_ARE_ANSWERS, State, masked_state, score_tokens
-from discreteness.denoisers.base import Denoiser
+from discreteness.denoisers.base import Denoiser, check_context
 
 REGRET_COLUMNS = [
     *("prompt_id", "sample", "position", "step", "step_size", "weight"),
@@ -324,8 +324,4 @@ def _check_answer(denoiser: Denoiser, row, prompts: Mapping[str, Sequence[int]],
         raise InputError(f"{name}: token_ids still holds the mask token {denoiser.mask_id}")
     if "revealed_at" in per_token and min(row.revealed_at, default=0) < 0:
         raise InputError(f"{name}: revealed_at = {min(row.revealed_at)} (expected a step, from 0)")
-    if len(prompts[row.prompt_id]) + span > denoiser.context_length:
-        raise InputError(
-            f"{name}: {len(prompts[row.prompt_id])} tokens and an answer of {span} exceed the model's context of "
-            f"{denoiser.context_length} tokens"
-        )
+    check_context(denoiser, name, prompts[row.prompt_id], span)

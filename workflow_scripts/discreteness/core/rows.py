@@ -49,7 +49,8 @@ class Row(BaseModel):
             return cls.model_validate(values, context={"parse": parse})
         except ValidationError as error:
             errors = error.errors(include_url=False)
-        errors.sort(key=lambda one: one["type"] != "extra_forbidden")
+        # misspelt keys first; of a union, what is wrong with the value rather than that it is not the union's word
+        errors.sort(key=lambda one: (one["type"] != "extra_forbidden", one["type"] == "literal_error"))
         keys = ".".join(map(str, [*place, *_location(errors[0], values), *_key(errors[0])]))
         raise InputError(": ".join(filter(None, (where, keys, _explained(errors[0], cls, values)))))
 
@@ -67,15 +68,18 @@ def _parsed(value: object, field: Any, parse: Callable[[str], object]) -> object
         except ValueError:
             return text
 
+    def fits(candidate: object) -> bool:
+        try:
+            adapter.validate_python(candidate, strict=True, context={"parse": parse})
+        except ValidationError:
+            return False
+        return True
+
     attempt = [read(one) for one in value] if isinstance(value, list) else read(value)
     if attempt == value or isinstance(attempt, str):
         return value
-    try:
-        wanted = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        TypeAdapter(wanted).validate_python(attempt, strict=True, context={"parse": parse})
-    except ValidationError:
-        return value
-    return attempt
+    adapter = TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    return value if fits(value) and not fits(attempt) else attempt
 
 
 def _location(error: Mapping, values: object) -> Iterator[str | int]:
@@ -121,7 +125,7 @@ def _explained(error: Mapping, row: type[Row], values: object) -> str:
         "literal_error": "is not one of {expected}",
         "string_pattern_mismatch": "does not match {pattern!r}",
         "finite_number": "is not a finite number",
-        "too_short": "has fewer than {min_length} values",
+        "too_short": "has fewer than {min_length} " + ("characters" if isinstance(value, str) else "values"),
         "too_long": "has more than {max_length} values",
     }.get(kind)
     if text is None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from discreteness.core.errors import InputError
 from discreteness.core.randomness import key
-from discreteness.denoisers.base import Denoiser
+from discreteness.denoisers.base import Denoiser, check_context, check_ids
 
 LISTED = 20  # names of prompts in a log line
 
@@ -54,8 +54,7 @@ def fit_prompts(
     encoded = [denoiser.encode_prompt(prompt) for prompt in chosen["prompt"]]
     is_used, prompts, long = [], [], []
     for prompt_id, prompt, length in zip(chosen["prompt_id"], encoded, after, strict=True):
-        if prompt and not 0 <= min(prompt) <= max(prompt) < denoiser.vocab_size:
-            raise InputError(f"prompt {prompt_id}: holds token ids outside the model's {denoiser.vocab_size} tokens")
+        check_ids(denoiser, f"prompt {prompt_id}", prompt)
         if not prompt and denoiser.corruption == "causal":
             raise InputError(
                 f"prompt {prompt_id}: has no tokens, and an autoregressive model without a start token predicts "
@@ -64,11 +63,8 @@ def fit_prompts(
         room = denoiser.context_length - length
         fits = len(prompt) <= room
         if not fits and (long_prompts == "refuse" or (long_prompts == "truncate" and room < 1)):
-            hint = "skip" if room < 1 else "skip` or `truncate"
-            raise InputError(
-                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {length} exceed the model's context of "
-                f"{denoiser.context_length} tokens (config: `long_prompts: {hint}` goes on without)"
-            )
+            hint = f" (config: `long_prompts: {'skip' if room < 1 else 'skip` or `truncate'}` goes on without)"
+            check_context(denoiser, f"prompt {prompt_id}", prompt, length, hint)
         if not fits:
             long.append(prompt_id)
         is_used.append(fits or long_prompts == "truncate")

@@ -12,7 +12,7 @@ from discreteness.decoding.noise import CHUNK, Dream, Keyed, LLaDA
 from discreteness.decoding.policies import NEVER, POLICIES, View
 from discreteness.decoding.rows import check_denoiser, check_policy, forbidden_ids
 from discreteness.decoding.schedules import quota
-from discreteness.denoisers.base import Denoiser
+from discreteness.denoisers.base import Denoiser, check_context, check_ids
 
 
 @dataclass
@@ -92,13 +92,8 @@ def decode(
     if len(prompt_ids) != len(prompts):
         raise InputError(f"prompt_ids: {len(prompt_ids)} names for {len(prompts)} prompts")
     for prompt_id, prompt in zip(prompt_ids, prompts, strict=True):
-        if len(prompt) + span > denoiser.context_length:
-            raise InputError(
-                f"prompt {prompt_id}: {len(prompt)} tokens and a span of {span} exceed the model's context of "
-                f"{denoiser.context_length} tokens"
-            )
-        if len(prompt) and not 0 <= min(prompt) <= max(prompt) < denoiser.vocab_size:
-            raise InputError(f"prompt {prompt_id}: holds token ids outside the model's {denoiser.vocab_size} tokens")
+        check_context(denoiser, f"prompt {prompt_id}", prompt, span)
+        check_ids(denoiser, f"prompt {prompt_id}", prompt)
     jobs = [(prompt_id, sample) for prompt_id in prompt_ids for sample in range(samples)]
     run = _Run(denoiser, row, span, [list(prompt) for prompt in prompts for _ in range(samples)], jobs)
     if noise == "reference":

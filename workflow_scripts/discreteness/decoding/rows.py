@@ -138,7 +138,7 @@ def check_policy(name: str, row: Mapping, span: int) -> dict:
             raise InputError(f"decoders: {name}.{key}: has no effect with order {order} and schedule {schedule}")
     if typed.soft_mask and typed.cfg_scale:
         raise InputError(f"decoders: {name}.soft_mask: cannot be combined with cfg_scale")
-    given = typed.model_dump(include=typed.model_fields_set)
+    given = typed.model_dump(include=typed.model_fields_set, exclude_none=True)
     full = {**typed.model_dump(), **policy.defaults, **given, **own, "schedule": schedule}
     return {**full, **_layout(name, typed, schedule, span)}
 

@@ -38,6 +38,8 @@ def load_denoiser(row: dict, device: str = "auto"):
     """
     import torch
 
+    from discreteness.denoisers import gate
+
     row = LoadingRow.read(row, "")
     if not row.path and row.traits.checkpoint:
         raise InputError("path: the model row names no checkpoint folder")
@@ -61,7 +63,7 @@ def load_denoiser(row: dict, device: str = "auto"):
     except Exception as error:  # whatever a class makes of settings of a wrong type or size
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: cannot be loaded as config.json says ({type(error).__name__}: {reason})") from None
-    import_module("discreteness.denoisers.gate").check(denoiser, folder)
+    gate.check(denoiser, folder)
     for note in denoiser.notes:
         logging.getLogger("discreteness").info("%s: %s", folder.name, note)
     return denoiser

@@ -1,7 +1,7 @@
 """What probing, curves and decoding ask of a model, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -121,6 +121,21 @@ class Denoiser(ABC):
         """Token ids of an answer's text, without special tokens; the text of a control token is text."""
         spelt = {"split_special_tokens": True} if self._holds_control_token(answer) else {}
         return self._tokens(answer, add_special_tokens=False, **spelt)
+
+
+def check_ids(denoiser: Denoiser, where: str, token_ids: Sequence[int]) -> None:
+    """Raise InputError, beginning with `where`, for token ids that the output head does not have."""
+    if len(token_ids) and not 0 <= min(token_ids) <= max(token_ids) < denoiser.vocab_size:
+        raise InputError(f"{where}: holds token ids outside the model's {denoiser.vocab_size} tokens")
+
+
+def check_context(denoiser: Denoiser, where: str, prompt: Sequence[int], span: int, hint: str = "") -> None:
+    """Raise InputError, beginning with `where`, for a prompt that exceeds the context with `span` tokens after it."""
+    if len(prompt) + span > denoiser.context_length:
+        raise InputError(
+            f"{where}: {len(prompt)} tokens and a span of {span} exceed the model's context of "
+            f"{denoiser.context_length} tokens{hint}"
+        )
 
 
 def asks_for_date(template: object) -> bool:

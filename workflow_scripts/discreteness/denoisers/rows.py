@@ -15,7 +15,7 @@ def _expanded(path: object) -> object:
     return os.path.expanduser(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else path
 
 
-Path = Annotated[str, BeforeValidator(_expanded)]
+Path = Annotated[str, BeforeValidator(_expanded), Field(min_length=1)]
 
 
 def _families() -> str:

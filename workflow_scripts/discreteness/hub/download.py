@@ -180,7 +180,7 @@ def _fetch(repo: str, kind: str, commit: str, file: RepoSibling, folder: Path) -
     if fault := _fault(file, part):
         part.unlink()
         raise InputError(
-            f"{repo}: the downloaded {file.rfilename} {fault}; it was removed, run again to download it anew"
+            f"{repo}: the downloaded {file.rfilename} {fault}; it was removed, run again to download it once more"
         )
     put(part, folder / file.rfilename)
 
@@ -303,7 +303,7 @@ def _message(error: BaseException, repo: str, kind: str, revision: str | None) -
         case OSError(errno=28 | 122):  # ENOSPC, EDQUOT
             return f"{repo}: no disk space left; make room, then run again to go on"
         case OSError() if "Consistency check failed" in str(error):
-            return f"{repo}: a downloaded file is truncated ({_short(error)}); run again to download it anew"
+            return f"{repo}: a downloaded file is truncated ({_short(error)}); run again to download it once more"
         case HfHubHTTPError() | httpx2.HTTPError() | FileMetadataError():
             return (
                 f"{repo}: the hub cannot be reached or fails ({_short(error)}); "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from discreteness.core.errors import InputError
 from discreteness.core.rows import Row
-from discreteness.decoding.rows import REFERENCE, is_adaptive, needs_recomputing
+from discreteness.decoding.rows import REFERENCE, DecoderRow, is_adaptive, needs_recomputing
 from discreteness.denoisers.rows import LOADING
 from discreteness.languages import get_language
 from discreteness.workflow.rows import Configuration, DatasetRow, ModelRow
@@ -192,7 +192,9 @@ def _typed_table(table: str, path: str, kind: type[Row]) -> dict:
 def _decoder_table(path: str) -> dict[str, dict]:
     """The rows of the decoder table; what they say is checked with the steps asked of them (`check_decoders`)."""
     return {
-        name: {key: value for key, value in row.items() if value is not None} if isinstance(row, Mapping) else row
+        name: {key: value for key, value in row.items() if value is not None or key not in DecoderRow.model_fields}
+        if isinstance(row, Mapping)
+        else row
         for name, row in _table("decoders", path).items()
     }
 
@@ -244,7 +246,12 @@ def _named_rows(names: Mapping[str, list[str]], table: Mapping, path: str) -> di
 def _check_languages(
     settings: Configuration, models: Mapping[str, ModelRow], datasets: Mapping[str, DatasetRow]
 ) -> None:
-    """Raise InputError for a model of a language that has no masks, and for one of a toy that does not say of which."""
+    """Raise InputError for a data set that is no known language, and for models that cannot be of the one they name."""
+    dataset = settings.language.dataset
+    if settings.language.models and not datasets[dataset].traits.is_language:
+        raise InputError(
+            f"config: language.dataset: {dataset} is of kind {datasets[dataset].kind}, which is no known language"
+        )
     for part in ("models", "toys"):
         for name in getattr(settings.language, part):
             row, where = models[name], f"config: language.{part}: {name}"

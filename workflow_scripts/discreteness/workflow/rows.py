@@ -51,7 +51,7 @@ class ModelRow(LoadingRow):
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
-        if not self.model_fields_set.intersection(SOURCES):
+        if not any(getattr(self, key) for key in SOURCES):
             sources = " or ".join(f"`{key}`" for key in SOURCES)
             raise refusal(None, f"the row is not valid without a source: it needs {sources}")
         return self
@@ -114,7 +114,7 @@ class DatasetRow(Row):
     def _check_source(self) -> Self:
         if self.kind == "docs" and self.split is None:
             raise refusal(None, "'split' is a required property")
-        if self.kind == "lima" and self.path is None and self.repo is None:
+        if self.kind == "lima" and not (self.path or self.repo):
             raise refusal(None, "the row is not valid without a source: it needs `path` or `repo`")
         return self
 
