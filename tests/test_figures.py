@@ -24,7 +24,7 @@ from discreteness.figures.frequency_collapse import draw as draw_frequency_colla
 from discreteness.figures.text import fit_text, text_width, token_label, wrap_text
 from discreteness.figures.top3 import Run, choose_runs, cut_runs, runs_of, shown
 from discreteness.figures.top3 import draw as draw_top3
-from discreteness.workflow.fingerprint import sources
+from discreteness.workflow.fingerprint import code_files
 from drawn import caption, check_band, check_layout, check_line, panel, words_of
 from figure_tables import (
     GLYPHS,
@@ -67,7 +67,7 @@ def test_every_figure_is_tested_and_has_the_same_interface():
 
 
 def test_the_script_depends_on_the_figure_that_it_is_given_alone():
-    files = sources("plot.py", "figures.top3")
+    files = code_files("plot.py", "figures.top3")
     assert [name for name in TABLES if f"workflow_scripts/discreteness/figures/{name}.py" in files] == ["top3"]
 
 

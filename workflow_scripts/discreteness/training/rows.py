@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from discreteness.core.rows import Row, refusal
 
@@ -24,7 +24,12 @@ class Phase(Row):
 
 
 class TrainingSettings(Row):
-    """Architecture, objective and optimisation; the keys of `train` in a model's row but `data` and `threads`."""
+    """Architecture, objective and optimisation; the keys of `train` in a model's row but `data` and `threads`.
+
+    A whole `train` mapping may be given: its other keys are left to `TrainRow`.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     vocab_size: int = Field(
         ge=5,
@@ -106,6 +111,8 @@ class TrainingSettings(Row):
 
 class TrainRow(TrainingSettings):
     """`train` in a model's row."""
+
+    model_config = ConfigDict(extra="forbid")
 
     data: str = Field(description="Row of the data set table that the model is trained on.")
     threads: int | None = Field(
