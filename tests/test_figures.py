@@ -250,7 +250,7 @@ CONFIG = {
 @each_figure
 def test_captions_render(name, corruption):
     of_models = {"docs-base": corruption, "docs-mini": "mask"} if name == "frequency_collapse" else corruption
-    params = SimpleNamespace(settings={"example": 0, "draw": {"corruption": of_models}})
+    params = SimpleNamespace(settings={"caption": {"example": 0}, "draw": {"corruption": of_models}})
     wildcards = SimpleNamespace(model="docs-base", dataset="docs")
     html = caption(f"captions/{name}", config=CONFIG, wildcards=wildcards, params=params)
     assert "<strong>a</strong>" in html and ("Seed 7" in html or "training: 7" in html)

@@ -345,11 +345,12 @@ def test_pace(tmp_path, monkeypatch, network, pace, cost, due):
 
 @pytest.mark.parametrize("bad", ["learning rate", "nan", "inf"])
 def test_loss_that_is_not_finite(tmp_path, monkeypatch, bad):
-    settings = {**SETTINGS, "learning_rate": 1e9} if bad == "learning rate" else SETTINGS
-    if bad != "learning rate":
+    if bad == "learning rate":
+        monkeypatch.setattr(training, "learning_rate", lambda settings, step: 1e9)
+    else:
         monkeypatch.setattr(Network, "loss", lambda self, batch, smoothing: torch.tensor(float(bad)))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step \d+; lower train.learning_rate"):
-        train(ROWS, settings, 1, tmp_path / "out", tmp_path / "state")
+        train(ROWS, SETTINGS, 1, tmp_path / "out", tmp_path / "state")
     assert not (tmp_path / "out").exists()
 
 
@@ -628,14 +629,14 @@ def test_ratios_are_evenly_spread():
 def test_learning_rate():
     phases = [{"steps": 10, "spans": [2, 8], "batch_size": 1}, {"steps": 10, "spans": [2, 8], "batch_size": 1}]
     settings = TrainingSettings.read(
-        {**SETTINGS, "learning_rate": 2.0, "warmup_steps": 4, "decay": 0.25, "phases": phases}, "train"
+        {**SETTINGS, "learning_rate": 0.2, "warmup_steps": 4, "decay": 0.25, "phases": phases}, "train"
     )
     rates = [learning_rate(settings, step) for step in range(21)]
-    assert rates == pytest.approx([0.5, 1.0, 1.5, *[2.0] * 13, 1.6, 1.2, 0.8, 0.4, 0.0])
+    assert rates == pytest.approx([0.05, 0.1, 0.15, *[0.2] * 13, 0.16, 0.12, 0.08, 0.04, 0.0])
     constant = TrainingSettings.read(
-        {**SETTINGS, "learning_rate": 2.0, "warmup_steps": 0, "decay": 0.0, "phases": phases}, "train"
+        {**SETTINGS, "learning_rate": 0.2, "warmup_steps": 0, "decay": 0.0, "phases": phases}, "train"
     )
-    assert [learning_rate(constant, step) for step in range(20)] == [2.0] * 20
+    assert [learning_rate(constant, step) for step in range(20)] == [0.2] * 20
 
 
 # ---- the network
