@@ -44,6 +44,9 @@ rule information_curve:
 
 
 use rule information_curve as information_curve_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
     output:
         curve=temp("results/curves/{model}/{dataset}.shards/{shard}.parquet"),
         salience=temp("results/curves/{model}/{dataset}.shards/{shard}.salience.parquet"),

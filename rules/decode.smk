@@ -7,10 +7,7 @@ rule decode:
     input:
         prompts="results/prompts/{dataset}.parquet",
         model="results/models/{model}/provenance.json",
-        curve=branch(
-            lambda wildcards: RUN.decoders.get(wildcards.decoder, {}).get("step_sizes") == "optimal",
-            then="results/curves/{model}/{dataset}.parquet",
-        ),
+        curve=RUN.needed_curve,
         parts=shards.files("decode", "results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
     output:
         "results/decodings/{model}/{dataset}/{decoder}.parquet",
@@ -46,6 +43,10 @@ rule decode:
 
 
 use rule decode as decode_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        curve=RUN.needed_curve,
     output:
         temp("results/decodings/{model}/{dataset}/{decoder}.shards/{shard}.parquet"),
     log:
@@ -93,6 +94,10 @@ rule rescore:
 
 
 use rule rescore as rescore_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
     output:
         tokens=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.rescored.parquet"),
         examples=temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.worst.csv"),
@@ -133,6 +138,10 @@ rule judge:
 
 
 use rule judge as judge_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model=f"results/models/{JUDGE}/provenance.json",
+        answers="results/decodings/{model}/{dataset}/{decoder}.parquet",
     output:
         temp("results/coherence/{model}/{dataset}/{decoder}.shards/{shard}.judged.parquet"),
     log:

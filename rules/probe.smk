@@ -40,6 +40,9 @@ rule probe:
 
 
 use rule probe as probe_shard with:
+    input:
+        prompts="results/prompts/{dataset}.parquet",
+        model="results/models/{model}/provenance.json",
     output:
         positions=temp("results/probe/{model}/{dataset}.shards/{shard}.positions.parquet"),
         tokens=temp("results/probe/{model}/{dataset}.shards/{shard}.tokens.parquet"),

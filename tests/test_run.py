@@ -132,7 +132,6 @@ def test_shards_cover_all_prompts_and_stay_as_they_were(monkeypatch, tmp_path):
     assert shards.files("probe", "{model}/{shard}")(names) == [f"docs-base/{number}" for number in range(4)]
     assert shards.shard("probe")(names) is None
     assert shards.shard("probe")({**names, "shard": "3"}) == {"number": 3, "size": 30}
-    assert shards.files("probe", "{model}/{shard}")({**names, "shard": "3"}) == []  # a shard is joined from nothing
     assert Shards(run(shard_size=100), submits=True).files("probe", "{shard}")(names) == []  # one job does it all
     shards.record()
     record = shards_record("results/probe/docs-base/docs.positions.parquet")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from discreteness.core.errors import InputError
 from discreteness.core.rows import Row
@@ -133,6 +134,12 @@ class Run:
     def priced_steps(self, dataset: str) -> list[int]:
         """Numbers of steps whose price is shown for a data set."""
         return self.settings.language.steps if self.is_language(dataset) else self.settings.curve.steps
+
+    def needed_curve(self, wildcards: Any) -> str | list[str]:
+        """The information curve of wildcards model and dataset, where decoder takes its step sizes from it."""
+        if self.decoders.get(wildcards.decoder, {}).get("step_sizes") != "optimal":
+            return []
+        return f"results/curves/{wildcards.model}/{wildcards.dataset}.parquet"
 
     def needs_recomputing(self, decoder: str) -> bool:
         """Whether a decoder's log-probabilities at reveal are computed again; the reference answers have none."""

@@ -121,8 +121,6 @@ class Shards:
 
         def paths(wildcards: Any) -> list[str]:
             names = dict(wildcards.items())
-            if "shard" in names:
-                return []
             count = -(-prompts_of(stage, self.run, names["dataset"]) // self.size(stage, wildcards))
             return [pattern.format(**names, shard=shard) for shard in range(count)] if count > 1 else []
 
