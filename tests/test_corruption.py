@@ -62,7 +62,7 @@ def test_masking_the_grammar_agrees_with_its_curve():
 @pytest.mark.parametrize("t", [0.3, 0.8])
 def test_random_tokens_by_enumerating_every_corrupted_string(t, measure):
     language = Language.from_sentences("made up", {"a a": 0.5, "a b": 0.2, "b b": 0.3})
-    size = language.mask_id  # a, b and the end token
+    size = language.mask_id  # a, b and EOS
     left = 0.0
     for z in itertools.product(range(size), repeat=2):
         joint = np.array(

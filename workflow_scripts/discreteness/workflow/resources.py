@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class JobResources:
         self.run, self.on_cluster = run, on_cluster
         self.size = cache(lambda model: size_gb(run.models[model]))  # may look at the model's files
 
+    @cached_property
     def gpu_jobs(self) -> bool:
         """Whether jobs with a model may ask for a GPU: as `device` says; `auto`, where there may be one."""
         device = self.run.settings.device
@@ -33,9 +34,8 @@ class JobResources:
 
     def gpus(self, of: str | None = None) -> Callable:
         """GPUs: as many as the model's row says, none for a job that only joins shards."""
-        used = cache(self.gpu_jobs)
         return lambda wildcards, input: (
-            self.run.models[of or wildcards.model].gpus if used() and not input.get("parts") else 0
+            self.run.models[of or wildcards.model].gpus if self.gpu_jobs and not input.get("parts") else 0
         )
 
     def memory(self, of: str | None = None) -> Callable:
